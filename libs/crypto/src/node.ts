@@ -1,0 +1,191 @@
+import {
+  createCipheriv,
+  createDecipheriv,
+  createPrivateKey,
+  createPublicKey,
+  diffieHellman,
+  generateKeyPairSync,
+  hash,
+  type KeyObject,
+  randomFillSync,
+  sign,
+  timingSafeEqual,
+  verify,
+} from 'node:crypto';
+import { assert } from '@roost/core/assert';
+import type { Crypto, KeyPair } from './crypto.ts';
+import { isWeakEd25519Key } from './ed25519.ts';
+
+/** The door of servers and of clients on Node: `node:crypto` alone. */
+export const nodeCrypto: Crypto = {
+  random: (size) => randomFillSync(new Uint8Array(size)),
+  equal: (a, b) => a.length === b.length && timingSafeEqual(a, b),
+  sha256: (bytes) => plain(hash('sha256', bytes, 'buffer')),
+  sha384: (bytes) => plain(hash('sha384', bytes, 'buffer')),
+  hmacSha256,
+  seal(key, nonce, aad, plaintext) {
+    const cipher = createCipheriv(gcmFor(key, nonce), key, nonce);
+    cipher.setAAD(aad);
+    const sealed = new Uint8Array(plaintext.length + TAG_BYTES);
+    sealed.set(cipher.update(plaintext));
+    cipher.final();
+    sealed.set(cipher.getAuthTag(), plaintext.length);
+    return sealed;
+  },
+  open(key, nonce, aad, ciphertext) {
+    const length = ciphertext.length - TAG_BYTES;
+    const options = { authTagLength: TAG_BYTES };
+    const decipher = createDecipheriv(gcmFor(key, nonce), key, nonce, options);
+    if (length < 0) return undefined;
+    decipher.setAAD(aad);
+    decipher.setAuthTag(ciphertext.subarray(length));
+    const plaintext = decipher.update(ciphertext.subarray(0, length));
+    try {
+      decipher.final();
+    } catch {
+      return undefined;
+    }
+    return plain(plaintext);
+  },
+  ed25519: {
+    generate: () => generate('Ed25519'),
+    publicKey: (privateKey) => publicKeyOf('Ed25519', privateKey),
+    sign: (privateKey, message) => plain(sign(null, message, importPrivate('Ed25519', privateKey))),
+    verify(publicKey, message, signature) {
+      if (signature.length !== 64) return false;
+      const key = importPublic('Ed25519', publicKey);
+      return key !== undefined && verify(null, message, key, signature);
+    },
+  },
+  x25519: {
+    generate: () => generate('X25519'),
+    publicKey: (privateKey) => publicKeyOf('X25519', privateKey),
+    dh(privateKey, publicKey) {
+      const key = importPublic('X25519', publicKey);
+      if (key === undefined || privateKey.length !== 32) return undefined;
+      const own = importPrivate('X25519', privateKey);
+      try {
+        return plain(diffieHellman({ privateKey: own, publicKey: key }));
+      } catch {
+        // OpenSSL refuses to derive all zeros.
+        return undefined;
+      }
+    },
+  },
+};
+
+type Curve = 'Ed25519' | 'X25519';
+
+const TAG_BYTES = 16;
+const HASH_BLOCK_BYTES = 64;
+
+/**
+ * To import a key costs as much as to use it (18 µs public, 36 µs private; DER 22 and 48), so that
+ * the last used ones stay imported. Private keys are few, and fewer of them are kept: one that its
+ * owner deletes lives on here until it is displaced.
+ */
+const PUBLIC_KEYS_MAX = 8192;
+const PRIVATE_KEYS_MAX = 256;
+
+class RecentKeys {
+  readonly #keys = new Map<string, KeyObject>();
+  readonly #countMax: number;
+
+  constructor(countMax: number) {
+    this.#countMax = countMax;
+  }
+
+  get(name: string): KeyObject | undefined {
+    const key = this.#keys.get(name);
+    if (key === undefined) return undefined;
+    this.#keys.delete(name);
+    this.#keys.set(name, key);
+    return key;
+  }
+
+  set(name: string, key: KeyObject): void {
+    this.#keys.set(name, key);
+    if (this.#keys.size <= this.#countMax) return;
+    const [oldest] = this.#keys.keys();
+    if (oldest !== undefined) this.#keys.delete(oldest);
+  }
+}
+
+const publicKeys = {
+  Ed25519: new RecentKeys(PUBLIC_KEYS_MAX),
+  X25519: new RecentKeys(PUBLIC_KEYS_MAX),
+};
+const privateKeys = {
+  Ed25519: new RecentKeys(PRIVATE_KEYS_MAX),
+  X25519: new RecentKeys(PRIVATE_KEYS_MAX),
+};
+
+function importPublic(crv: Curve, raw: Uint8Array): KeyObject | undefined {
+  if (raw.length !== 32) return undefined;
+  const x = base64url(raw);
+  const known = publicKeys[crv].get(x);
+  if (known !== undefined) return known;
+  if (crv === 'Ed25519' && isWeakEd25519Key(raw)) return undefined;
+  const key = createPublicKey({ key: { kty: 'OKP', crv, x }, format: 'jwk' });
+  publicKeys[crv].set(x, key);
+  return key;
+}
+
+function importPrivate(crv: Curve, raw: Uint8Array): KeyObject {
+  assert(raw.length === 32, 'a private key has 32 bytes');
+  const d = base64url(raw);
+  const known = privateKeys[crv].get(d);
+  if (known !== undefined) return known;
+  // Node asks for `x` to be there and derives it from `d`.
+  const key = createPrivateKey({ key: { kty: 'OKP', crv, d, x: '' }, format: 'jwk' });
+  privateKeys[crv].set(d, key);
+  return key;
+}
+
+function generate(crv: Curve): KeyPair {
+  const { privateKey } =
+    crv === 'Ed25519' ? generateKeyPairSync('ed25519') : generateKeyPairSync('x25519');
+  const { d, x } = privateKey.export({ format: 'jwk' });
+  assert(d !== undefined && x !== undefined, 'a generated key exports as JWK');
+  privateKeys[crv].set(d, privateKey);
+  return { privateKey: fromBase64url(d), publicKey: fromBase64url(x) };
+}
+
+function publicKeyOf(crv: Curve, privateKey: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { x } = importPrivate(crv, privateKey).export({ format: 'jwk' });
+  assert(x !== undefined, 'a private key exports its public key');
+  return fromBase64url(x);
+}
+
+/** Two one-shot hashes cost a quarter of `createHmac` (3 against 11 µs). */
+function hmacSha256(key: Uint8Array, bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const short = key.length > HASH_BLOCK_BYTES ? hash('sha256', key, 'buffer') : key;
+  const inner = new Uint8Array(HASH_BLOCK_BYTES + bytes.length).fill(0x36, 0, HASH_BLOCK_BYTES);
+  const outer = new Uint8Array(HASH_BLOCK_BYTES + 32).fill(0x5c, 0, HASH_BLOCK_BYTES);
+  short.forEach((byte, at) => {
+    inner[at] = byte ^ 0x36;
+    outer[at] = byte ^ 0x5c;
+  });
+  inner.set(bytes, HASH_BLOCK_BYTES);
+  outer.set(hash('sha256', inner, 'buffer'), HASH_BLOCK_BYTES);
+  return plain(hash('sha256', outer, 'buffer'));
+}
+
+function gcmFor(key: Uint8Array, nonce: Uint8Array): 'aes-128-gcm' | 'aes-256-gcm' {
+  assert(key.length === 16 || key.length === 32, 'an AES key has 16 or 32 bytes');
+  assert(nonce.length === 12, 'a nonce has 12 bytes');
+  return key.length === 16 ? 'aes-128-gcm' : 'aes-256-gcm';
+}
+
+function base64url(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64url');
+}
+
+function fromBase64url(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(Buffer.from(text, 'base64url'));
+}
+
+/** The same bytes without Buffer's own `slice`, which does not copy. */
+function plain(buffer: Buffer<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+}
