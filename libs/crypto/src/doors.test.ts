@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { equal, fromHex, utf8 } from '@roost/core/bytes';
+import { fromHex, utf8 } from '@roost/core/bytes';
 import fc from 'fast-check';
 import type { Crypto } from './crypto.ts';
 import { hkdfExpand, hkdfExtract } from './hkdf.ts';
@@ -12,14 +12,10 @@ const doors: readonly (readonly [string, Crypto])[] = [
 ];
 
 const hex = (text: string) => fromHex(text) ?? new Uint8Array(0);
-const bytes = (size: number) => fc.uint8Array({ minLength: size, maxLength: size });
+const exactly = (size: number) =>
+  fc.uint8Array({ minLength: size, maxLength: size }).map((bytes) => Uint8Array.from(bytes));
 const anyBytes = fc.uint8Array({ maxLength: 300 });
 const FEW = { numRuns: 15 };
-
-/** Equal bytes of the same plain type, whichever door made them. */
-function same(a: Uint8Array | undefined, b: Uint8Array | undefined): void {
-  expect(a).toStrictEqual(b);
-}
 
 test.each(doors)('%s signs as RFC 8032 §7.1 does', (_, crypto) => {
   const secret = hex('4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb');
@@ -28,24 +24,146 @@ test.each(doors)('%s signs as RFC 8032 §7.1 does', (_, crypto) => {
     '92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da' +
       '085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00',
   );
-  same(crypto.ed25519.publicKey(secret), publicKey);
-  same(crypto.ed25519.sign(secret, hex('72')), signature);
+
+  expect(crypto.ed25519.publicKey(secret)).toStrictEqual(publicKey);
+  expect(crypto.ed25519.sign(secret, hex('72'))).toStrictEqual(signature);
   expect(crypto.ed25519.verify(publicKey, hex('72'), signature)).toBe(true);
   expect(crypto.ed25519.verify(publicKey, hex('73'), signature)).toBe(false);
 });
 
-test.each(doors)('%s agrees on keys as RFC 7748 §6.1 does', (_, crypto) => {
-  const alice = hex('77076d0a7318a57d3c16c17251b26645da6d2ed7cc8d5a4c2e7d8f5b1a0a2b6d');
-  const alicePrivate = hex('77076d0a7318a57d3c16c17251b26645c6c2f6a8b4c7c1a1d1ad0e2a4f7b5c2a');
-  expect(equal(alice, alicePrivate)).toBe(false);
-  const a = hex('77076d0a7318a57d3c16c17251b26645df4b2fca8d0e8c2d5e0d9f3e3e2c9d2a');
-  const b = hex('5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb');
-  same(
-    crypto.x25519.publicKey(b),
-    hex('de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f'),
+test.each(doors)('%s agrees on secrets as RFC 7748 §6.1 does', (_, { x25519 }) => {
+  const alice = hex('77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a');
+  const bob = hex('5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb');
+  const shared = hex('4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742');
+
+  expect(x25519.publicKey(alice)).toStrictEqual(
+    hex('8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a'),
   );
-  same(
-    crypto.x25519.dh(b, crypto.x25519.publicKey(a)),
-    crypto.x25519.dh(a, crypto.x25519.publicKey(b)),
+  expect(x25519.dh(alice, x25519.publicKey(bob))).toStrictEqual(shared);
+  expect(x25519.dh(bob, x25519.publicKey(alice))).toStrictEqual(shared);
+});
+
+test.each(doors)('%s derives as RFC 5869 appendix A does', (_, crypto) => {
+  const ikm = new Uint8Array(22).fill(0x0b);
+  const prk = hkdfExtract(crypto, hex('000102030405060708090a0b0c'), ikm);
+  expect(prk).toStrictEqual(
+    hex('077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5'),
   );
+  expect(hkdfExpand(crypto, prk, hex('f0f1f2f3f4f5f6f7f8f9'), 42)).toStrictEqual(
+    hex('3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865'),
+  );
+
+  const unsalted = hkdfExtract(crypto, new Uint8Array(0), ikm);
+  expect(hkdfExpand(crypto, unsalted, new Uint8Array(0), 42)).toStrictEqual(
+    hex('8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8'),
+  );
+});
+
+test.each(doors)('%s hashes and authenticates as published', (_, crypto) => {
+  expect(crypto.sha256(utf8('abc'))).toStrictEqual(
+    hex('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'),
+  );
+  expect(crypto.sha384(utf8('abc'))).toStrictEqual(
+    hex(
+      'cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed' +
+        '8086072ba1e7cc2358baeca134c825a7',
+    ),
+  );
+  // RFC 4231 §4.7: a key longer than a block.
+  const long = crypto.hmacSha256(
+    new Uint8Array(131).fill(0xaa),
+    utf8('Test Using Larger Than Block-Size Key - Hash Key First'),
+  );
+  expect(long).toStrictEqual(
+    hex('60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54'),
+  );
+});
+
+test('both doors hash, authenticate, sign and agree to the same bytes', () => {
+  fc.assert(
+    fc.property(exactly(32), exactly(32), anyBytes, (secret, other, message) => {
+      const both = <T>(work: (crypto: Crypto) => T): void =>
+        expect(work(nodeCrypto)).toStrictEqual(work(webCrypto));
+      both((crypto) => crypto.sha256(message));
+      both((crypto) => crypto.sha384(message));
+      both((crypto) => crypto.hmacSha256(message, secret));
+      both((crypto) => crypto.ed25519.publicKey(secret));
+      both((crypto) => crypto.ed25519.sign(secret, message));
+      both((crypto) => crypto.x25519.publicKey(secret));
+      both((crypto) => crypto.x25519.dh(secret, other));
+      both((crypto) => crypto.equal(secret, other));
+    }),
+    FEW,
+  );
+});
+
+test('what one door seals the other opens, and nothing else', () => {
+  const keys = fc.oneof(exactly(16), exactly(32));
+  fc.assert(
+    fc.property(keys, exactly(12), anyBytes, anyBytes, (key, nonce, aad, plaintext) => {
+      const sealed = nodeCrypto.seal(key, nonce, aad, plaintext);
+      const forged = Uint8Array.from(sealed);
+      forged[forged.length - 1] = (forged.at(-1) ?? 0) ^ 1;
+
+      expect(webCrypto.seal(key, nonce, aad, plaintext)).toStrictEqual(sealed);
+      for (const [, crypto] of doors) {
+        expect(crypto.open(key, nonce, aad, sealed)).toStrictEqual(Uint8Array.from(plaintext));
+        expect(crypto.open(key, nonce, aad, forged)).toBeUndefined();
+        expect(crypto.open(key, nonce, hex('ff'), sealed)).toBeUndefined();
+        expect(crypto.open(key, nonce, aad, sealed.subarray(0, 15))).toBeUndefined();
+      }
+    }),
+    FEW,
+  );
+});
+
+test.each(doors)('%s makes keys that work, each one new', (_, { ed25519, x25519 }) => {
+  const signer = ed25519.generate();
+  expect(ed25519.publicKey(signer.privateKey)).toStrictEqual(signer.publicKey);
+  const receiver = x25519.generate();
+  expect(x25519.publicKey(receiver.privateKey)).toStrictEqual(receiver.publicKey);
+  expect(ed25519.generate().privateKey).not.toEqual(signer.privateKey);
+});
+
+test.each(doors)('%s answers malformed keys and signatures by refusing', (_, crypto) => {
+  const { privateKey, publicKey } = crypto.ed25519.generate();
+  const message = utf8('hello');
+  const signature = crypto.ed25519.sign(privateKey, message);
+
+  expect(crypto.ed25519.verify(publicKey.subarray(1), message, signature)).toBe(false);
+  expect(crypto.ed25519.verify(publicKey, message, signature.subarray(1))).toBe(false);
+  expect(crypto.ed25519.verify(new Uint8Array(32).fill(0xff), message, signature)).toBe(false);
+  expect(crypto.x25519.dh(privateKey, new Uint8Array(31))).toBeUndefined();
+  expect(crypto.x25519.dh(privateKey.subarray(1), publicKey)).toBeUndefined();
+  expect(crypto.x25519.dh(privateKey, new Uint8Array(32))).toBeUndefined();
+});
+
+test.each(doors)('%s accepts no signature under a key of small order', (_, { ed25519 }) => {
+  const identity = hex(`01${'00'.repeat(31)}`);
+  // R = identity and S = 0 satisfy the equation for every message under this key.
+  const forAll = hex(`01${'00'.repeat(63)}`);
+  expect(ed25519.verify(identity, utf8('anything'), forAll)).toBe(false);
+  expect(ed25519.verify(hex(`01${'00'.repeat(30)}80`), utf8('anything'), forAll)).toBe(false);
+  expect(ed25519.verify(hex(`ee${'ff'.repeat(30)}7f`), utf8('anything'), forAll)).toBe(false);
+});
+
+test.each(doors)(
+  '%s draws as many random bytes as asked, beyond one call of browsers',
+  (_, crypto) => {
+    const bytes = crypto.random(70_000);
+    expect(bytes.length).toBe(70_000);
+    expect(bytes.subarray(65_536).some((byte) => byte !== 0)).toBe(true);
+  },
+);
+
+test.each(doors)('%s compares by content and length', (_, crypto) => {
+  expect(crypto.equal(hex('0102'), hex('0102'))).toBe(true);
+  expect(crypto.equal(hex('0102'), hex('0103'))).toBe(false);
+  expect(crypto.equal(hex('0102'), hex('010200'))).toBe(false);
+});
+
+test('keys that were displaced from memory are imported again', () => {
+  const first = nodeCrypto.x25519.generate();
+  for (let count = 0; count < 300; count++) nodeCrypto.x25519.generate();
+  expect(nodeCrypto.x25519.publicKey(first.privateKey)).toStrictEqual(first.publicKey);
 });
