@@ -1,0 +1,93 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { assert } from '@roost/core/assert';
+import { Database, type DatabaseConfig } from '@roost/postgres/database';
+import { migrate, readMigrations } from '@roost/postgres/migrate';
+
+/** A database of one test file's own, dropped when it is disposed of. */
+export class FreshDatabase extends Database {
+  /** For what makes its own connections: a second process, a pool of another size. */
+  readonly config: DatabaseConfig;
+  readonly name: string;
+
+  constructor(name: string, connectionsMax: number) {
+    const config = configOf(name);
+    super(config, connectionsMax);
+    this.config = config;
+    this.name = name;
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    await super[Symbol.asyncDispose]();
+    await using server = new Database(configOf(undefined), 1);
+    await server.query({ text: `DROP DATABASE IF EXISTS "${this.name}" WITH (FORCE)` });
+  }
+}
+
+/**
+ * Makes a database with the migrations of a service (`new URL('../migrations', import.meta.url)`), or an
+ * empty one. The first of a run migrates a template; the others are copies of its files.
+ */
+export async function freshDatabase(
+  migrations?: URL,
+  { connectionsMax = 10 }: { readonly connectionsMax?: number } = {},
+): Promise<FreshDatabase> {
+  await using server = new Database(configOf(undefined), 1);
+  const template = migrations === undefined ? 'template0' : await migrated(server, migrations);
+  const name = `roost_test_${randomBytes(8).toString('hex')}`;
+  await server.query({
+    text: `CREATE DATABASE "${name}" TEMPLATE "${template}" STRATEGY file_copy`,
+  });
+  return new FreshDatabase(name, connectionsMax);
+}
+
+async function migrated(server: Database, migrations: URL): Promise<string> {
+  const hash = createHash('sha256');
+  for (const { name, sha256 } of await readMigrations(migrations))
+    hash.update(`${name} ${sha256}\n`);
+  const template = `roost_template_${hash.digest('hex').slice(0, 16)}`;
+
+  // A lock of the session, as CREATE DATABASE does not run in a transaction; the pool has one connection.
+  await server.query({ text: `SELECT pg_advisory_lock(${LOCK_KEY})` });
+  const [found] = await server.query({
+    text: 'SELECT FROM pg_database WHERE datname = $1',
+    values: [template],
+  });
+  if (found === undefined) {
+    const unfinished = `${template}_new`;
+    await server.query({ text: `DROP DATABASE IF EXISTS "${unfinished}" WITH (FORCE)` });
+    await server.query({ text: `CREATE DATABASE "${unfinished}" STRATEGY file_copy` });
+    {
+      await using database = new Database(configOf(unfinished), 1);
+      await migrate(database, migrations);
+    }
+    await waitUntilAlone(server, unfinished);
+    await server.query({ text: `ALTER DATABASE "${unfinished}" RENAME TO "${template}"` });
+  }
+  await server.query({ text: `SELECT pg_advisory_unlock(${LOCK_KEY})` });
+  return template;
+}
+
+/** A backend outlives its connection by a moment, and a database in use cannot be renamed. */
+async function waitUntilAlone(server: Database, name: string): Promise<void> {
+  await server.query({
+    text: 'SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1',
+    values: [name],
+  });
+}
+
+const LOCK_KEY = 0x7465_7374;
+
+/** The server of `tools/postgres-up.mjs`; `undefined` is the database to give orders from. */
+function configOf(database: string | undefined): DatabaseConfig {
+  const given = process.env['ROOST_TEST_POSTGRES'];
+  assert(
+    given !== undefined,
+    'tests with a database are called *.pg.test.ts, so that Jest starts one',
+  );
+  const url = new URL(given);
+  if (database !== undefined) url.pathname = `/${database}`;
+  if (url.hostname !== '') return { url: url.href };
+  const host = url.searchParams.get('host');
+  assert(host !== null, 'the embedded server is named by its folder');
+  return { host, user: 'postgres', database: database ?? 'postgres' };
+}

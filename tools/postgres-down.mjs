@@ -1,0 +1,10 @@
+// Jest's globalTeardown: stops what postgres-up.mjs started.
+import { once } from 'node:events';
+
+export default async function down() {
+  const started = globalThis.roostTestPostgres;
+  if (started === undefined) return;
+  await started.cluster.stop();
+  started.janitor.stdin.end();
+  if (started.janitor.exitCode === null) await once(started.janitor, 'exit');
+}
