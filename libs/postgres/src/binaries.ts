@@ -34,8 +34,12 @@ export function findRunner(): Runner {
 }
 
 /** Finds the binaries of this platform where `runner` can run them; copies them into `home` if need be. */
-export async function findBinaries(runner: Runner, home: string): Promise<Binaries> {
-  const installed = await installedBinaries();
+export async function findBinaries(
+  runner: Runner,
+  home: string,
+  given?: Binaries,
+): Promise<Binaries> {
+  const installed = given ?? (await installedBinaries());
   makeSymlinks(dirname(dirname(installed.postgres)));
   if (version(installed, runner) !== undefined) return installed;
 
