@@ -1,0 +1,173 @@
+import type { KeyObject } from 'node:crypto';
+import { assert } from '@roost/core/assert';
+import { toHex } from '@roost/core/bytes';
+import { Failure } from '@roost/core/failure';
+import type { Clock } from '@roost/core/time';
+import type { Crypto } from '@roost/crypto/crypto';
+import { openSealed, sealRandom } from '@roost/crypto/sealed';
+import type { IssuerKey, TokenClass } from '@roost/identity/issuer-keys';
+import type { Database } from '@roost/postgres/database';
+import { exportIssuerKey, generateIssuerKey } from '@roost/tokens/node/issuer';
+import { importPublicKey } from '@roost/tokens/node/verifier';
+import { tokenKeyId as keyIdOf } from '@roost/tokens/token';
+import { CLASS_NUMBERS } from './domain/allowance.ts';
+import { missingWindows, stateOf } from './domain/rotation.ts';
+import { IssuerPool } from './issuer-pool.ts';
+import * as store from './store.ts';
+
+const CLASSES: readonly TokenClass[] = ['general', 'contact'];
+
+export interface RingKey extends store.StoredKey {
+  readonly tokenClass: TokenClass;
+  readonly publicKey: KeyObject;
+  /** The threads that issue under it: started at the first batch. */
+  readonly issuer: () => IssuerPool;
+}
+
+interface Ports {
+  readonly database: Database;
+  readonly crypto: Crypto;
+  readonly clock: Clock;
+  readonly secretKey: Uint8Array;
+  readonly threads: number;
+}
+
+/** The issuer keys, as they stand in the database: rotated by whichever replica comes first. */
+export class KeyRing implements AsyncDisposable {
+  readonly #ports: Ports;
+  readonly #pools = new Map<string, IssuerPool>();
+  #keys = new Map<string, RingKey>();
+  #lastLoadMs = 0;
+
+  constructor(ports: Ports) {
+    this.#ports = ports;
+  }
+
+  /** Makes the keys that are missing, drops the retired ones, and loads all. */
+  async rotate(): Promise<void> {
+    const { database } = this.#ports;
+    await this.#load();
+    if (!this.#needsRotation()) return;
+    // A key takes some 100 ms to draw: outside of the transaction.
+    const candidates: NewKey[] = [];
+    for (const tokenClass of CLASSES) {
+      const missing = missingWindows(this.#ofClass(tokenClass), this.#ports.clock.now());
+      for (const _ of missing)
+        candidates.push(await this.#draw([...this.#keys.values(), ...candidates]));
+    }
+    await database.transaction(async (tx) => {
+      await store.lockRotation(tx);
+      const existing = await store.findKeys(tx);
+      const now = this.#ports.clock.now();
+      for (const key of existing) {
+        if (stateOf(key, now) === 'retired') await store.dropKey(tx, key.keyNumber);
+      }
+      for (const tokenClass of CLASSES) {
+        const classNumber = CLASS_NUMBERS[tokenClass];
+        const ofClass = existing.filter((key) => key.classNumber === classNumber);
+        for (const window of missingWindows(ofClass, now)) {
+          const fresh = candidates.shift() ?? (await this.#draw(existing));
+          await store.addKey(tx, { ...fresh, ...window, classNumber });
+        }
+      }
+    });
+    await this.#load();
+  }
+
+  /** The key by its id, where its tokens are redeemed now. */
+  async redeemable(tokenKeyId: Uint8Array): Promise<RingKey | undefined> {
+    const id = toHex(tokenKeyId);
+    // Another replica may have rotated; asking the database is bounded, or garbage would do it.
+    if (!this.#keys.has(id) && this.#ports.clock.now() - this.#lastLoadMs > RELOAD_MS) {
+      await this.#load();
+    }
+    const key = this.#keys.get(id);
+    const state = key && stateOf(key, this.#ports.clock.now());
+    return state === 'current' || state === 'previous' ? key : undefined;
+  }
+
+  /** The key that issues now for a class; throws where the client asks for another. */
+  issuing(tokenClass: TokenClass, tokenKeyId: Uint8Array): RingKey {
+    const now = this.#ports.clock.now();
+    const key = this.#keys.get(toHex(tokenKeyId));
+    if (key?.tokenClass !== tokenClass || stateOf(key, now) !== 'current') {
+      throw new Failure('MALFORMED', 'token_key_id: is not the key that issues now', {
+        field: 'token_key_id',
+      });
+    }
+    return key;
+  }
+
+  /** All that clients may know, in the order of the windows. */
+  published(): readonly IssuerKey[] {
+    const now = this.#ports.clock.now();
+    return [...this.#keys.values()].flatMap((key) => {
+      const state = stateOf(key, now);
+      if (state === 'retired') return [];
+      const window = { notBefore: BigInt(key.issuesFrom), notAfter: BigInt(key.redeemsUntil) };
+      return [{ tokenClass: key.tokenClass, state, ...window, spki: key.spki }];
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool[Symbol.asyncDispose]()));
+    this.#pools.clear();
+  }
+
+  #needsRotation(): boolean {
+    const now = this.#ports.clock.now();
+    const retired = [...this.#keys.values()].some((key) => stateOf(key, now) === 'retired');
+    return retired || CLASSES.some((name) => missingWindows(this.#ofClass(name), now).length > 0);
+  }
+
+  #ofClass(tokenClass: TokenClass): readonly RingKey[] {
+    return [...this.#keys.values()].filter((key) => key.tokenClass === tokenClass);
+  }
+
+  async #load(): Promise<void> {
+    this.#lastLoadMs = this.#ports.clock.now();
+    const stored = await store.findKeys(this.#ports.database);
+    this.#keys = new Map(stored.map((key) => [toHex(key.tokenKeyId), this.#open(key)]));
+    for (const [id, pool] of this.#pools) {
+      if (this.#keys.has(id)) continue;
+      this.#pools.delete(id);
+      await pool[Symbol.asyncDispose]();
+    }
+  }
+
+  #open(key: store.StoredKey): RingKey {
+    const { crypto, secretKey, threads } = this.#ports;
+    const tokenClass = CLASSES.find((name) => CLASS_NUMBERS[name] === key.classNumber);
+    assert(tokenClass !== undefined, 'a stored key has a class that we know');
+    const id = toHex(key.tokenKeyId);
+    const known = this.#keys.get(id);
+    if (known !== undefined) return known;
+    const issuer = (): IssuerPool => {
+      const running = this.#pools.get(id);
+      if (running !== undefined) return running;
+      const pkcs8 = openSealed(crypto, secretKey, key.tokenKeyId, key.privateSealed);
+      assert(pkcs8 !== undefined, 'the secret key opens the issuer keys of this database');
+      const pool = new IssuerPool(pkcs8, threads);
+      this.#pools.set(id, pool);
+      return pool;
+    };
+    return { ...key, tokenClass, publicKey: importPublicKey(key.spki), issuer };
+  }
+
+  /** The last byte of a key id names it in a token request (RFC 9578 §5.1): no two may share it. */
+  async #draw(beside: readonly NewKey[]): Promise<NewKey> {
+    const { crypto, secretKey } = this.#ports;
+    for (;;) {
+      const drawn = await generateIssuerKey();
+      const tokenKeyId = keyIdOf(crypto, drawn.publicKey);
+      if (beside.some((key) => key.tokenKeyId[31] === tokenKeyId[31])) continue;
+      const pkcs8 = exportIssuerKey(drawn);
+      const privateSealed = sealRandom(crypto, secretKey, tokenKeyId, pkcs8);
+      return { tokenKeyId, spki: drawn.publicKey, privateSealed };
+    }
+  }
+}
+
+type NewKey = Pick<store.StoredKey, 'tokenKeyId' | 'spki' | 'privateSealed'>;
+
+const RELOAD_MS = 5_000;

@@ -1,0 +1,112 @@
+import type { Domain } from '@roost/core/ids';
+import { HOUR_MS, MINUTE_MS, sleep, type Clock } from '@roost/core/time';
+import type { Crypto } from '@roost/crypto/crypto';
+import type { TokenClass } from '@roost/identity/issuer-keys';
+import type { Database } from '@roost/postgres/database';
+import type { AuthenticationInternalServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
+import {
+  TokenInternalServiceDefinition,
+  TokenServiceDefinition,
+} from '@roost/proto/roost/tokens/v1/tokens';
+import { bind, type Client, type ServiceBinding } from '@roost/rpc/service';
+import type { Log } from '@roost/service/log';
+import { Accounts } from './accounts.ts';
+import { periodOf } from './domain/allowance.ts';
+import { eventsOf } from './events.ts';
+import { Gate } from './gate.ts';
+import { tokenHandlers, tokenInternalHandlers } from './handlers.ts';
+import { KeyRing } from './key-ring.ts';
+import { KeySets } from './key-sets.ts';
+import { classOf } from './rules.ts';
+import { Spender } from './spender.ts';
+import * as store from './store.ts';
+
+export interface AasConfig {
+  readonly domain: Domain;
+  /** Tokens of each class that an account may draw a day, where the operator set nothing for it. */
+  readonly quantities: Readonly<Record<TokenClass, number>>;
+  /** Threads that issue, for each key in use. */
+  readonly issuerThreads: number;
+  /** 32 bytes: seals the issuer keys and hides the accounts. */
+  readonly secretKey: Uint8Array;
+}
+
+export interface AasPorts {
+  readonly database: Database;
+  readonly crypto: Crypto;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly authentication: Client<typeof AuthenticationInternalServiceDefinition>;
+}
+
+export const migrations = new URL('../migrations/', import.meta.url);
+
+/** Opens the AAS: its keys are there and its rotation runs when this resolves. */
+export async function openAas(config: AasConfig, ports: AasPorts) {
+  const { domain, secretKey, quantities } = config;
+  const { authentication, clock, crypto, database, log } = ports;
+  const events = eventsOf(log);
+  const ring = new KeyRing({ ...ports, secretKey, threads: config.issuerThreads });
+  await ring.rotate();
+
+  const spender = new Spender(database);
+  const gate = new Gate({ ring, spender, classOf, domain, crypto });
+  const accounts = new Accounts({ quantities, getClient: authentication.getClient });
+  const keySets = new KeySets({
+    clock,
+    domain,
+    keys: () => ring.published(),
+    sign: authentication.signIssuerKeys,
+  });
+  const shared = {
+    accounts,
+    clock,
+    crypto,
+    database,
+    domain,
+    events,
+    gate,
+    keySets,
+    ring,
+    secretKey,
+  };
+  const keyOf = async ({ client }: { client?: Parameters<Accounts['standing']>[0] | undefined }) =>
+    client && (await accounts.standing(client))?.signatureKey;
+  const options = { audience: domain, clock, crypto };
+  const bindings: ServiceBinding[] = [
+    bind(TokenServiceDefinition, tokenHandlers(shared), { ...options, keyOf }),
+    bind(TokenInternalServiceDefinition, tokenInternalHandlers(gate), options),
+  ];
+
+  const stop = new AbortController();
+  const rotating = keepRotating(ring, ports, events, stop.signal);
+  const close = async (): Promise<void> => {
+    stop.abort();
+    await rotating;
+    await ring[Symbol.asyncDispose]();
+  };
+  return { bindings, close };
+}
+
+/** Every few minutes: a key begins, ends or retires on a day's scale. */
+async function keepRotating(
+  ring: KeyRing,
+  { clock, database }: AasPorts,
+  events: ReturnType<typeof eventsOf>,
+  signal: AbortSignal,
+): Promise<void> {
+  let swept = 0;
+  for (;;) {
+    await sleep(5 * MINUTE_MS, signal);
+    if (signal.aborted) return;
+    try {
+      await ring.rotate();
+      if (clock.now() - swept > HOUR_MS) {
+        await store.forgetAllowances(database, periodOf(clock.now()) - 1);
+        swept = clock.now();
+      }
+    } catch (error) {
+      events.rotationFailed(error);
+    }
+  }
+}

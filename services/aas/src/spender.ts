@@ -1,0 +1,93 @@
+import { toHex } from '@roost/core/bytes';
+import { Failure } from '@roost/core/failure';
+import type { Database } from '@roost/postgres/database';
+import * as store from './store.ts';
+
+export interface Spending {
+  readonly keyNumber: number;
+  readonly nonce: Uint8Array;
+  /** Aborted when nobody waits any more: then the token is not spent. */
+  readonly signal: AbortSignal;
+}
+
+interface Waiting extends Spending {
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const BATCH_MAX = 512;
+const WAITING_MAX = 10_000;
+const BATCHES_AT_ONCE = 2;
+
+/**
+ * Spends tokens for many requests in one insert: what comes in while an insert is under way goes with
+ * the next. The unique index alone decides who spends a token, over all replicas.
+ */
+export class Spender {
+  readonly #database: Database;
+  #waiting: Waiting[] = [];
+  #running = 0;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Resolves when the token is spent by this call, durably; `TOKEN_SPENT` where it was before. */
+  async spend(spending: Spending): Promise<void> {
+    if (this.#waiting.length >= WAITING_MAX) {
+      throw new Failure('RATE_LIMITED', 'too many requests at once', { retryAfterMs: 1000 });
+    }
+    await new Promise<void>((resolve, reject) => {
+      this.#waiting.push({ ...spending, resolve, reject });
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    while (this.#running < BATCHES_AT_ONCE && this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, BATCH_MAX);
+      this.#running++;
+      // Whatever happens is told to those who wait.
+      void this.#run(batch).finally(() => {
+        this.#running--;
+        this.#pump();
+      });
+    }
+  }
+
+  async #run(batch: readonly Waiting[]): Promise<void> {
+    const first = new Map<string, Waiting>();
+    for (const waiting of batch) {
+      const key = keyOf(waiting.keyNumber, waiting.nonce);
+      if (waiting.signal.aborted) {
+        waiting.reject(new Failure('UNAVAILABLE', 'the request ended before its token was spent'));
+      } else if (first.has(key)) waiting.reject(spentBefore());
+      else first.set(key, waiting);
+    }
+    if (first.size === 0) return;
+
+    try {
+      const rows = [...first.values()].map(rowOf);
+      const spent = await store.spend(this.#database, rows);
+      const won = new Set(spent.map((row) => keyOf(row.key_number, row.nonce)));
+      for (const [key, waiting] of first) {
+        if (won.has(key)) waiting.resolve();
+        else waiting.reject(spentBefore());
+      }
+    } catch (error) {
+      for (const waiting of first.values()) waiting.reject(error);
+    }
+  }
+}
+
+function keyOf(keyNumber: number, nonce: Uint8Array): string {
+  return `${keyNumber}/${toHex(nonce)}`;
+}
+
+function spentBefore(): Failure {
+  return new Failure('TOKEN_SPENT', 'this token was spent before');
+}
+
+function rowOf({ keyNumber, nonce }: Spending): [number, Uint8Array] {
+  return [keyNumber, nonce];
+}
