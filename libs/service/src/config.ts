@@ -1,0 +1,83 @@
+import { CannotStart } from '@roost/core/cannot-start';
+import { Failure } from '@roost/core/failure';
+import { parseDomain } from '@roost/core/ids';
+import { z } from 'zod';
+import { LEVELS } from './log.ts';
+
+/** The environment, or a part of it. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the variables that a schema of `variable`s names; an empty one counts as not set. All that is wrong
+ * is told at once, a sentence each: the variable and the remedy, but not the value, which may be secret.
+ */
+export function readEnvironment<Shape extends z.ZodObject>(
+  schema: Shape,
+  environment: Environment,
+): z.output<Shape> {
+  const given = Object.entries(environment).filter(([, value]) => value !== '');
+  const parsed = schema.safeParse(Object.fromEntries(given));
+  if (parsed.success) return parsed.data;
+  const sentences = parsed.error.issues.map(({ path, message }) => {
+    const name = String(path[0]);
+    return `${name} is ${environment[name] ? 'wrong' : 'not set'}: give ${message}.`;
+  });
+  throw new CannotStart(sentences.join('\n'));
+}
+
+/** A variable that `parse` understands; `remedy` says what to give: "host:port, such as …". */
+export function variable<T>(remedy: string, parse: (text: string) => T | undefined) {
+  return z.string({ error: remedy }).transform((text, context): T => {
+    const value = parse(text);
+    if (value !== undefined) return value;
+    context.addIssue({ code: 'custom', message: remedy });
+    return z.NEVER;
+  });
+}
+
+/** A whole number between two bounds. */
+export function integer(min: number, max: number) {
+  return variable(`a whole number from ${min} to ${max}`, (text) => {
+    const value = Number(text);
+    return /^\d{1,15}$/.test(text) && value >= min && value <= max ? value : undefined;
+  });
+}
+
+/** One of a few words. */
+export function oneOf<const Word extends string>(...words: readonly Word[]) {
+  return variable(`one of ${words.join(', ')}`, (text) => words.find((word) => word === text));
+}
+
+export const flag = variable('true or false', (text) =>
+  text === 'true' || text === 'false' ? text === 'true' : undefined,
+);
+
+export const level = oneOf(...LEVELS);
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `host:port`, an IPv6 host in brackets. */
+export const listenAddress = variable(
+  'host:port, such as 127.0.0.1:7680 or [::1]:7680',
+  parseListenAddress,
+);
+
+export function parseListenAddress(text: string): ListenAddress | undefined {
+  const found = /^(?:\[([0-9a-f:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/i.exec(text);
+  const host = found?.[1] ?? found?.[2];
+  const port = Number(found?.[3]);
+  return host === undefined || port > 65_535 ? undefined : { host, port };
+}
+
+/** The domain of a homeserver. */
+export const homeDomain = variable('a domain name without a port, such as example.org', (text) => {
+  try {
+    return parseDomain(text, 'domain');
+  } catch (error) {
+    if (error instanceof Failure) return undefined;
+    throw error;
+  }
+});
