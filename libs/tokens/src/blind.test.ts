@@ -1,3 +1,4 @@
+import { constants, sign } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import { concat } from '@roost/core/bytes';
 import { nodeCrypto } from '@roost/crypto/node';
@@ -38,7 +39,7 @@ test('a pending batch survives a structured clone', () => {
   expect(token !== undefined && verifyToken(verifier, token)).toBe(true);
 });
 
-test('what the issuer sees has nothing of the token in it', () => {
+test('two blinds of one token look different to the issuer and give the same token', () => {
   const nonce = new Uint8Array(32);
   const salt = new Uint8Array(48);
   const [first, second] = [7, 8].map((byte) => {
@@ -100,6 +101,25 @@ test('a token verifies as it is and in no other form', () => {
   expect(verifyToken(verifier, token.subarray(1))).toBe(false);
   expect(verifyToken(verifier, concat(token, Uint8Array.of(0)))).toBe(false);
   expect(verifyToken(importPublicKey(otherKey.publicKey), token)).toBe(false);
+});
+
+test('a token whose salt has another length does not verify', () => {
+  const input = crypto.getRandomValues(new Uint8Array(98)).fill(0, 0, 1).fill(2, 1, 2);
+  const signedWith = (saltLength: number) => {
+    const pss = { key: key.privateKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength };
+    return concat(input, sign('sha384', input, pss));
+  };
+  expect(verifyToken(verifier, signedWith(48))).toBe(true);
+  expect(verifyToken(verifier, signedWith(32))).toBe(false);
+});
+
+test('a blind that is zero or not below the modulus is drawn again', () => {
+  const draws = [new Uint8Array(256), new Uint8Array(256).fill(0xff), new Uint8Array(256).fill(1)];
+  const random = (size: number) =>
+    (size === 256 ? draws.shift() : undefined) ?? nodeCrypto.random(size);
+  const { requests, state } = prepareBatch({ ...nodeCrypto, random }, key.publicKey, challenge, 1);
+  expect(draws).toEqual([]);
+  expect(finishBatch(nodeCrypto, state, blindSign(key, requests)).length).toBe(1);
 });
 
 test('an issuer key is the same after export and import', () => {
