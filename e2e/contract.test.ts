@@ -87,7 +87,7 @@ test('only what design §4 lists costs clients no token', () => {
 test('finding people, writing to them, and claiming their KeyPackages cost CONTACT tokens', () => {
   const contact = entries
     .filter(([, { token }]) => token === 'TOKEN_CLASS_CONTACT')
-    .map(([path]) => path.split('/').at(-1));
+    .map(([path]) => path.replace(/^.*\//, ''));
   expect(contact.toSorted()).toEqual(['ClaimAddPackages', 'EnqueueDirect', 'FindUser']);
 });
 
