@@ -1,0 +1,161 @@
+import { Failure } from '@roost/core/failure';
+import type { Domain } from '@roost/core/ids';
+import type { Clock } from '@roost/core/time';
+import type { Crypto } from '@roost/crypto/crypto';
+import type { TokenClass } from '@roost/identity/issuer-keys';
+import type { ProofKey } from '@roost/identity/proof';
+import { AuthenticationServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
+import { DeliveryServiceDefinition } from '@roost/proto/roost/delivery/v1/delivery';
+import { QueueServiceDefinition } from '@roost/proto/roost/queue/v1/queue';
+import { TokenServiceDefinition } from '@roost/proto/roost/tokens/v1/tokens';
+import { type CallOptions, clientOf, type Transport } from '@roost/rpc/call';
+
+/** As which key a request is signed. */
+export interface Signer {
+  readonly key: ProofKey;
+  readonly privateKey: Uint8Array;
+}
+
+/** How a call is signed and what it costs, as the rule of its method has it. */
+export interface Price {
+  readonly token?: TokenClass;
+  readonly sign?: Signer | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A clock that is put right by the server, for the requests that are signed with it. */
+export class SkewedClock implements Clock {
+  readonly #clock: Clock;
+  #offsetMs = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  readonly now = (): number => this.#clock.now() + this.#offsetMs;
+
+  correct(serverTimeMs: bigint): void {
+    this.#offsetMs = Number(serverTimeMs) - this.#clock.now();
+  }
+}
+
+/** The services of the homeserver. */
+export type Services = ReturnType<typeof servicesOf>;
+
+export function servicesOf(
+  transport: Transport,
+  signing: { readonly crypto: Crypto; readonly clock: Clock; readonly audience: Domain },
+) {
+  return {
+    authentication: clientOf(AuthenticationServiceDefinition, transport, signing),
+    tokens: clientOf(TokenServiceDefinition, transport, signing),
+    queue: clientOf(QueueServiceDefinition, transport, signing),
+    delivery: clientOf(DeliveryServiceDefinition, transport, signing),
+  };
+}
+
+/** Where tokens come from. */
+export interface Purse {
+  take(tokenClass: TokenClass): Promise<Uint8Array>;
+}
+
+/**
+ * Makes calls as their price says. A refusal that says how to go on is followed at once: a clock
+ * that is off is put right, a token that is spent or no longer good is replaced by the next.
+ */
+export class Caller {
+  readonly #purse: Purse;
+  readonly #clock: SkewedClock;
+  readonly services: Services;
+
+  constructor(services: Services, purse: Purse, clock: SkewedClock) {
+    this.services = services;
+    this.#purse = purse;
+    this.#clock = clock;
+  }
+
+  /** A unary call. One that ended UNAVAILABLE is tried once more, with the same token. */
+  async ask<R>(price: Price, call: (options: CallOptions) => Promise<R>): Promise<R> {
+    const attempts = new Attempts();
+    let token = await this.#tokenFor(price);
+    for (;;) {
+      try {
+        return await call(optionsOf(price, token));
+      } catch (error) {
+        const next = attempts.after(error);
+        if (next === 'fail' || price.signal?.aborted === true) throw error;
+        if (next === 'clock') this.#putRight(error);
+        if (next === 'token') token = await this.#tokenFor(price);
+      }
+    }
+  }
+
+  /** A stream; what is said of calls holds until its first message. */
+  async *follow<R>(
+    price: Price,
+    call: (options: CallOptions) => AsyncIterable<R>,
+  ): AsyncGenerator<R> {
+    const attempts = new Attempts();
+    let token = await this.#tokenFor(price);
+    for (;;) {
+      let hasBegun = false;
+      try {
+        for await (const message of call(optionsOf(price, token))) {
+          hasBegun = true;
+          yield message;
+        }
+        return;
+      } catch (error) {
+        const next = hasBegun ? 'fail' : attempts.after(error);
+        if (next === 'fail' || next === 'again' || price.signal?.aborted === true) throw error;
+        if (next === 'clock') this.#putRight(error);
+        if (next === 'token') token = await this.#tokenFor(price);
+      }
+    }
+  }
+
+  async #tokenFor({ token }: Price): Promise<Uint8Array | undefined> {
+    return token === undefined ? undefined : this.#purse.take(token);
+  }
+
+  #putRight(error: unknown): void {
+    if (error instanceof Failure && error.facts.serverTimeMs !== undefined) {
+      this.#clock.correct(error.facts.serverTimeMs);
+    }
+  }
+}
+
+function optionsOf({ sign, signal }: Price, token: Uint8Array | undefined): CallOptions {
+  return { sign, token, signal };
+}
+
+/** Tokens are spent by kills and timeouts too; far more than that is a server that is broken. */
+const SPENT_TOKENS_MAX = 40;
+
+/** What to do after a refusal; each remedy is limited. */
+class Attempts {
+  #wasUnavailable = false;
+  #wasSkewed = false;
+  #tokens = 0;
+
+  after(error: unknown): 'again' | 'clock' | 'token' | 'fail' {
+    if (!(error instanceof Failure)) return 'fail';
+    switch (error.reason) {
+      case 'UNAVAILABLE':
+      case 'DRAINING':
+        if (this.#wasUnavailable) return 'fail';
+        this.#wasUnavailable = true;
+        return 'again';
+      case 'CLOCK_SKEW':
+        // The gate took the token before the service looked at the clock.
+        if (this.#wasSkewed || error.facts.serverTimeMs === undefined) return 'fail';
+        this.#wasSkewed = true;
+        return 'clock';
+      case 'TOKEN_SPENT':
+      case 'TOKEN_INVALID':
+        return ++this.#tokens <= SPENT_TOKENS_MAX ? 'token' : 'fail';
+      default:
+        return 'fail';
+    }
+  }
+}
