@@ -3,8 +3,8 @@ import { existsSync, readFileSync, symlinkSync } from 'node:fs';
 import { cp, rename, rm } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { isNativeError } from 'node:util/types';
 import { CannotStart } from '@roost/core/cannot-start';
+import { errorCode } from '@roost/core/error-code';
 
 /** Whom PostgreSQL runs as: it refuses root. `undefined` is ourselves. */
 export interface Runner {
@@ -69,7 +69,7 @@ async function installedBinaries(): Promise<Binaries> {
   } catch (error) {
     throw new CannotStart(
       `there is no embedded PostgreSQL for ${process.platform}-${process.arch} (${name} is not installed): ` +
-        'use Linux or macOS on x64 or arm64, or give a PostgreSQL of your own (DATABASE_URL)',
+        'use Linux or macOS on x64 or arm64',
       { cause: error },
     );
   }
@@ -95,7 +95,7 @@ function makeSymlinks(native: string): void {
     try {
       if (!existsSync(path)) symlinkSync(basename(source), path);
     } catch (error) {
-      if (isCode(error, 'EEXIST')) continue; // another process was faster
+      if (errorCode(error) === 'EEXIST') continue; // another process was faster
       throw new CannotStart(`the library link ${path} cannot be made: ${String(error)}`);
     }
   }
@@ -112,11 +112,7 @@ function ownName(): string {
   } catch {
     throw new CannotStart(
       `the user ${process.getuid?.()} has no entry in /etc/passwd, and PostgreSQL does not start as such a ` +
-        'user: add the entry, or give a PostgreSQL of your own (DATABASE_URL)',
+        'user: add the entry',
     );
   }
-}
-
-export function isCode(error: unknown, code: string): boolean {
-  return isNativeError(error) && 'code' in error && error.code === code;
 }

@@ -6,8 +6,9 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { assert } from '@roost/core/assert';
 import { CannotStart } from '@roost/core/cannot-start';
+import { errorCode } from '@roost/core/error-code';
 import { backoffMs, sleep } from '@roost/core/time';
-import { type Binaries, type Runner, findBinaries, findRunner, isCode } from './binaries.ts';
+import { type Binaries, type Runner, findBinaries, findRunner } from './binaries.ts';
 import { Database, type DatabaseConfig } from './database.ts';
 import { type Folders, giveTo, prepareFolders } from './folders.ts';
 import {
@@ -210,7 +211,7 @@ async function readPasswords(
   const known = await readFile(file, 'utf8').then(
     (text): unknown => JSON.parse(text),
     (error: unknown): unknown => {
-      if (isCode(error, 'ENOENT')) return {};
+      if (errorCode(error) === 'ENOENT') return {};
       throw error;
     },
   );

@@ -1,4 +1,5 @@
 import { isNativeError } from 'node:util/types';
+import { errorCode } from '@roost/core/error-code';
 import { Failure } from '@roost/core/failure';
 import pg from 'pg';
 
@@ -66,8 +67,7 @@ const AWAY = new Set([
 function isDisconnected(error: unknown): boolean {
   // Not `instanceof`: Node's own errors come from another realm than ours under Jest.
   if (!isNativeError(error)) return false;
-  const code = 'code' in error ? String(error.code) : '';
-  return SYSTEM_ERROR.test(code) || DISCONNECTED.test(error.message);
+  return SYSTEM_ERROR.test(errorCode(error) ?? '') || DISCONNECTED.test(error.message);
 }
 
 /** ECONNREFUSED, ENOENT (no socket), EPIPE, EAI_AGAIN and the like; a written-to stream that is gone. */

@@ -4,7 +4,8 @@ import { chmod, chown, lstat, mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { CannotStart } from '@roost/core/cannot-start';
-import { type Runner, isCode } from './binaries.ts';
+import { errorCode } from '@roost/core/error-code';
+import type { Runner } from './binaries.ts';
 
 export interface Folders {
   readonly home: string;
@@ -55,7 +56,7 @@ async function makeFolder(path: string, mode: number): Promise<void> {
     if (made !== undefined) await chmod(path, mode);
   } catch (error) {
     throw new CannotStart(
-      `the folder ${path} cannot be made (${codeOf(error)}): choose another (--data)`,
+      `the folder ${path} cannot be made (${errorCode(error)}): choose another (--data)`,
       {
         cause: error,
       },
@@ -85,11 +86,4 @@ function checkReach(path: string, { ids, name }: Runner): void {
     `PostgreSQL runs as the user ${name}, who cannot reach ${path}: choose a data folder outside of folders ` +
       'that are closed to others (--data)',
   );
-}
-
-function codeOf(error: unknown): string {
-  for (const code of ['EACCES', 'EROFS', 'ENOSPC', 'ENOTDIR', 'EEXIST']) {
-    if (isCode(error, code)) return code;
-  }
-  return String(error);
 }
