@@ -10,7 +10,12 @@ const generate: Step = { name: 'gen', command: [process.execPath, join(root, 'to
 const steps: Step[] = [
   {
     name: 'oxlint',
-    command: [bin('oxlint'), '--type-aware', '--report-unused-disable-directives'],
+    command: [
+      bin('oxlint'),
+      '--type-aware',
+      '--deny-warnings',
+      '--report-unused-disable-directives',
+    ],
   },
   { name: 'tsc', command: [bin('tsc'), '--noEmit', '-p', '.'] },
   { name: 'oxfmt', command: [bin('oxfmt'), '--check', '.'] },

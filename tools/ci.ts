@@ -1,0 +1,103 @@
+// What `.ci/run` runs once the packages are there: check, tests, build, smoke. Jest's tests and the
+// other steps are counted one by one; the last line is `N passed, N failed`.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { run, type Outcome, type Step } from './steps.ts';
+
+interface JestReport {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numRuntimeErrorTestSuites: number;
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+    readonly message: string;
+  }[];
+}
+
+const MINUTE_MS = 60_000;
+const temporary = mkdtempSync(join(tmpdir(), 'roost-ci-'));
+const report = join(temporary, 'jest.json');
+let passed = 0;
+const failed: string[] = [];
+
+/** `check` prints a line per step; each line counts. */
+function countCheck({ ok, output }: Outcome): void {
+  const lines = output.split('\n');
+  passed += lines.filter((line) => line.startsWith('ok  ')).length;
+  const names = lines
+    .filter((line) => line.startsWith('FAIL '))
+    .map((line) => `check: ${line.slice(5, 29).trim()}`);
+  failed.push(...names);
+  if (!ok && names.length === 0) failed.push('check');
+}
+
+function countTests({ ok }: Outcome): void {
+  const before = failed.length;
+  try {
+    const jest: JestReport = JSON.parse(readFileSync(report, 'utf8'));
+    passed += jest.numPassedTests;
+    for (const file of jest.testResults) {
+      const results = file.assertionResults.filter(({ status }) => status === 'failed');
+      failed.push(...results.map(({ fullName }) => `test: ${fullName}`));
+      const broken = results.length === 0 && file.assertionResults.length === 0;
+      if (broken) failed.push(`test file: ${file.name}`);
+    }
+  } catch {
+    // No report: Jest did not get to its end, and the line below says so.
+  }
+  if (!ok && failed.length === before) failed.push('npm test');
+}
+
+function countOne({ ok, name }: Outcome): void {
+  if (ok) passed += 1;
+  else failed.push(name);
+}
+
+const npm = (script: string, ...args: string[]): Step['command'] => [
+  ...(['npm', 'run', '-s', script, '--'] as const),
+  ...args,
+];
+const steps: [Step, (outcome: Outcome) => void][] = [
+  [{ name: 'check', command: npm('check'), timeoutMs: 5 * MINUTE_MS }, countCheck],
+  [
+    {
+      name: 'test',
+      command: npm('test', '--json', `--outputFile=${report}`),
+      timeoutMs: 40 * MINUTE_MS,
+    },
+    countTests,
+  ],
+  [{ name: 'build', command: npm('build'), timeoutMs: 3 * MINUTE_MS }, countOne],
+  [
+    {
+      name: 'smoke: npm start and two chats',
+      command: [process.execPath, 'tools/smoke.ts'],
+      timeoutMs: 4 * MINUTE_MS,
+    },
+    countOne,
+  ],
+  [
+    {
+      name: 'smoke: the same from the bundle',
+      command: [process.execPath, 'tools/smoke.ts', '--bundle'],
+      timeoutMs: 4 * MINUTE_MS,
+    },
+    countOne,
+  ],
+];
+
+for (const [step, count] of steps) {
+  process.stdout.write(`\n== ${step.name}\n`);
+  const outcome = await run({ ...step, loud: true });
+  count(outcome);
+  process.stdout.write(`== ${outcome.ok ? 'ok' : 'FAIL'}, ${(outcome.ms / 1000).toFixed(1)} s\n`);
+}
+rmSync(temporary, { recursive: true });
+
+process.stdout.write('\n');
+for (const name of failed) process.stdout.write(`failed: ${name}\n`);
+process.stdout.write(`${passed} passed, ${failed.length} failed\n`);
+process.exitCode = failed.length === 0 ? 0 : 1;
