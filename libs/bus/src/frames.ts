@@ -62,6 +62,7 @@ export const PART_BYTES_MAX = 384 * 1024;
 /** What a FanOut can hold at most: a handshake of 2 MiB and 256 recipients. */
 export const SEALED_BYTES_MAX = 4 * 1024 * 1024;
 export const HANDLE_BYTES = 32;
+export const PUSH_KEY_BYTES = 32;
 
 export const firstPair: Pair = { incarnation: 0, n: 0n };
 
@@ -163,7 +164,7 @@ export function openFanOut(
 }
 
 const VERSION = 1;
-const PUSH_KEY_BYTES = 32;
+
 /** In the order of their numbers, from 1. */
 const KINDS = ['event', 'gap', 'head'] as const;
 
