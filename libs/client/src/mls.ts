@@ -1,0 +1,313 @@
+import { Failure } from '@roost/core/failure';
+import { HOUR_MS, DAY_MS } from '@roost/core/time';
+import type { Crypto } from '@roost/crypto/crypto';
+import { EXTENSION } from '@roost/mls/extensions';
+import {
+  decodeStrict,
+  type HandshakeMessage,
+  invalid,
+  parseGroupInfo,
+  parseWelcome,
+  publicMessageOf,
+} from '@roost/mls/message';
+import { ciphersuiteOf, SUITE_1 } from '@roost/mls/provider';
+import {
+  type ClientConfig,
+  type ClientState,
+  createApplicationMessage,
+  createCommit,
+  createGroup,
+  createGroupInfoWithExternalPub,
+  createProposal,
+  decodeGroupState,
+  decodeMlsMessage,
+  emptyPskIndex,
+  encodeGroupState,
+  encodeMlsMessage,
+  generateKeyPackageWithKey,
+  joinGroup,
+  joinGroupExternal,
+  type KeyPackage,
+  type PrivateKeyPackage,
+  type PrivateMessage,
+  processPublicMessage,
+  type Proposal,
+} from 'ts-mls';
+import type { CiphersuiteImpl } from 'ts-mls/crypto/ciphersuite.js';
+import type { Extension } from 'ts-mls/extension.js';
+import type { LeafNode } from 'ts-mls/leafNode.js';
+import { unprotectPrivateMessage } from 'ts-mls/messageProtection.js';
+import { decodeRatchetTree, encodeRatchetTree, type RatchetTree } from 'ts-mls/ratchetTree.js';
+import type { Shelf } from './ledger.ts';
+
+export type { ClientState, KeyPackage, PrivateKeyPackage, Proposal };
+
+/** A leaf of a group's tree. */
+export interface PlacedLeaf {
+  readonly leafIndex: number;
+  readonly leaf: LeafNode;
+}
+
+/** A commit that is made but not accepted yet, and where it leads. */
+export interface MadeCommit {
+  readonly next: ClientState;
+  readonly commit: Uint8Array;
+  readonly groupInfo: Uint8Array;
+  readonly welcome: Uint8Array | undefined;
+}
+
+const KEY_RETENTION = {
+  retainKeysForEpochs: 2,
+  retainKeysForGenerations: 64,
+  // A queue that overflowed leaves gaps of this order.
+  maximumForwardRatchetSteps: 4096,
+};
+
+const config: ClientConfig = {
+  keyRetentionConfig: KEY_RETENTION,
+  // The lifetime of a KeyPackage is checked by us when it is added, and by the hub.
+  lifetimeConfig: { maximumTotalLifetime: 0n, validateLifetimeOnReceive: false },
+  keyPackageEqualityConfig: {
+    compareKeyPackages: (a, b) =>
+      sameBytes(a.leafNode.signaturePublicKey, b.leafNode.signaturePublicKey),
+    compareKeyPackageToLeafNode: (a, b) =>
+      sameBytes(a.leafNode.signaturePublicKey, b.signaturePublicKey),
+  },
+  // Contents are padded before they are encrypted.
+  paddingConfig: { kind: 'alwaysPad', paddingLength: 0 },
+  // Who is behind a leaf is proved by its identity link (`links.ts`), which MLS does not see.
+  authService: { validateCredential: async ({ credentialType }) => credentialType === 'basic' },
+};
+
+/** The MLS states of groups, as ts-mls writes them. */
+export function mlsShelf(prefix: string): Shelf<ClientState> {
+  return {
+    prefix,
+    encode: encodeGroupState,
+    decode: (bytes) => {
+      const decoded = decodeGroupState(bytes, 0);
+      if (decoded === undefined) throw invalid('a stored group state does not decode');
+      return { ...decoded[0], clientConfig: config };
+    },
+  };
+}
+
+/** What a client does with MLS (RFC 9420), by ts-mls over our own cryptography. */
+export class Mls {
+  readonly #suite: CiphersuiteImpl;
+
+  constructor(crypto: Crypto) {
+    this.#suite = ciphersuiteOf(crypto, SUITE_1);
+  }
+
+  async keyPackage(leaf: {
+    readonly identity: Uint8Array;
+    readonly publicKey: Uint8Array;
+    readonly privateKey: Uint8Array;
+    readonly extensions: Extension[];
+    readonly nowMs: number;
+  }) {
+    const seconds = (ms: number): bigint => BigInt(Math.floor(ms / 1000));
+    return generateKeyPackageWithKey(
+      { credentialType: 'basic', identity: leaf.identity },
+      {
+        versions: ['mls10'],
+        ciphersuites: [SUITE_1],
+        extensions: [EXTENSION.roomState, EXTENSION.queueConfig, EXTENSION.lastResort],
+        proposals: [],
+        credentials: ['basic'],
+      },
+      { notBefore: seconds(leaf.nowMs - HOUR_MS), notAfter: seconds(leaf.nowMs + LIFETIME_MS) },
+      leaf.extensions,
+      { signKey: leaf.privateKey, publicKey: leaf.publicKey },
+      this.#suite,
+    );
+  }
+
+  async create(
+    groupId: Uint8Array,
+    keys: { readonly publicPackage: KeyPackage; readonly privatePackage: PrivateKeyPackage },
+    extensions: Extension[],
+  ) {
+    const { publicPackage, privatePackage } = keys;
+    const suite = this.#suite;
+    const state = await createGroup(
+      groupId,
+      publicPackage,
+      privatePackage,
+      extensions,
+      suite,
+      config,
+    );
+    return {
+      state,
+      groupInfo: await this.groupInfo(state),
+      tree: encodeRatchetTree(state.ratchetTree),
+    };
+  }
+
+  /** Commits these proposals and whatever else is proposed. */
+  async commit(
+    state: ClientState,
+    proposals: Proposal[],
+    authenticatedData: Uint8Array,
+  ): Promise<MadeCommit> {
+    const { newState, commit, welcome } = await createCommit(
+      { state, cipherSuite: this.#suite },
+      { wireAsPublicMessage: true, extraProposals: proposals, authenticatedData },
+    );
+    return {
+      next: newState,
+      commit: encodeMlsMessage(commit),
+      groupInfo: await this.groupInfo(newState),
+      welcome:
+        welcome === undefined
+          ? undefined
+          : encodeMlsMessage({ version: 'mls10', wireformat: 'mls_welcome', welcome }),
+    };
+  }
+
+  async externalCommit(
+    from: { readonly groupInfo: Uint8Array; readonly tree: Uint8Array },
+    keys: { readonly publicPackage: KeyPackage; readonly privatePackage: PrivateKeyPackage },
+    authenticatedData: Uint8Array,
+  ): Promise<MadeCommit> {
+    const { publicMessage, newState } = await joinGroupExternal(
+      parseGroupInfo(from.groupInfo),
+      keys.publicPackage,
+      keys.privatePackage,
+      false,
+      this.#suite,
+      parseTree(from.tree),
+      config,
+      authenticatedData,
+    );
+    return {
+      next: newState,
+      commit: encodeMlsMessage({
+        version: 'mls10',
+        wireformat: 'mls_public_message',
+        publicMessage,
+      }),
+      groupInfo: await this.groupInfo(newState),
+      welcome: undefined,
+    };
+  }
+
+  async join(
+    welcome: Uint8Array,
+    keys: { readonly publicPackage: KeyPackage; readonly privatePackage: PrivateKeyPackage },
+    tree: Uint8Array,
+  ): Promise<ClientState> {
+    return joinGroup(
+      parseWelcome(welcome),
+      keys.publicPackage,
+      keys.privatePackage,
+      emptyPskIndex,
+      this.#suite,
+      parseTree(tree),
+      undefined,
+      config,
+    );
+  }
+
+  /** A proposal to remove a leaf; of our own leaf it says that we leave. */
+  async proposeRemove(state: ClientState, leafIndex: number) {
+    const proposal: Proposal = { proposalType: 'remove', remove: { removed: leafIndex } };
+    const { newState, message } = await createProposal(state, true, proposal, this.#suite);
+    return { next: newState, proposal: encodeMlsMessage(message) };
+  }
+
+  /** The state after somebody else's commit or proposal of the current epoch. */
+  async apply(state: ClientState, message: HandshakeMessage): Promise<ClientState> {
+    const publicMessage = publicMessageOf(message);
+    return (await processPublicMessage(state, publicMessage, emptyPskIndex, this.#suite)).newState;
+  }
+
+  async encrypt(state: ClientState, content: Uint8Array) {
+    const { newState, privateMessage } = await createApplicationMessage(
+      state,
+      content,
+      this.#suite,
+    );
+    return {
+      next: newState,
+      message: encodeMlsMessage({
+        version: 'mls10',
+        wireformat: 'mls_private_message',
+        privateMessage,
+      }),
+    };
+  }
+
+  /** Decrypts an application message of this epoch or one of the last. */
+  async decrypt(state: ClientState, tls: Uint8Array) {
+    const message = parsePrivate(tls);
+    const isPast = message.epoch < state.groupContext.epoch;
+    const past = state.historicalReceiverData.get(message.epoch);
+    if (isPast && past === undefined) throw invalid('the epoch of a message is too long ago');
+    const from = past ?? { ...state, senderDataSecret: state.keySchedule.senderDataSecret };
+    const { content, tree } = await unprotectPrivateMessage(
+      from.senderDataSecret,
+      message,
+      from.secretTree,
+      from.ratchetTree,
+      from.groupContext,
+      KEY_RETENTION,
+      this.#suite,
+    );
+    const { sender, ...framed } = content.content;
+    if (framed.contentType !== 'application' || sender.senderType !== 'member') {
+      throw invalid('a PrivateMessage holds no application data of a member');
+    }
+    const leaf = leafAt(from.ratchetTree, sender.leafIndex);
+    if (leaf === undefined) throw invalid('the sender of a message is no member');
+    const historicalReceiverData = new Map(state.historicalReceiverData);
+    if (past !== undefined) {
+      historicalReceiverData.set(message.epoch, { ...past, secretTree: tree });
+    }
+    return {
+      next:
+        past === undefined ? { ...state, secretTree: tree } : { ...state, historicalReceiverData },
+      content: framed.applicationData,
+      senderKey: leaf.signaturePublicKey,
+    };
+  }
+
+  /** The GroupInfo of an epoch, with external_pub and without the tree. */
+  async groupInfo(state: ClientState): Promise<Uint8Array> {
+    const groupInfo = await createGroupInfoWithExternalPub(state, [], this.#suite);
+    return encodeMlsMessage({ version: 'mls10', wireformat: 'mls_group_info', groupInfo });
+  }
+}
+
+export function parseTree(tls: Uint8Array): RatchetTree {
+  return decodeStrict(tls, 'ratchet tree', decodeRatchetTree, encodeRatchetTree);
+}
+
+/** All leaves, in their order. */
+export function leavesOf(tree: RatchetTree): PlacedLeaf[] {
+  return tree.flatMap((node, at) =>
+    node?.nodeType === 'leaf' ? [{ leafIndex: at / 2, leaf: node.leaf }] : [],
+  );
+}
+
+function leafAt(tree: RatchetTree, leafIndex: number): LeafNode | undefined {
+  const node = tree[leafIndex * 2];
+  return node?.nodeType === 'leaf' ? node.leaf : undefined;
+}
+
+function parsePrivate(tls: Uint8Array): PrivateMessage {
+  const message = decodeStrict(tls, 'application message', decodeMlsMessage, encodeMlsMessage);
+  if (message.wireformat !== 'mls_private_message') {
+    throw new Failure('INVALID_MLS', 'an application message is not a PrivateMessage');
+  }
+  return message.privateMessage;
+}
+
+/** Below the 90 days that a KeyPackage may live, so that clocks may differ. */
+export const LIFETIME_MS = 84 * DAY_MS;
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, at) => byte === b[at]);
+}
