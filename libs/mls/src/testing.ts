@@ -51,6 +51,8 @@ export interface ActorOptions {
   readonly keyPackageExtensions?: Extension[];
   readonly extensionTypes?: number[];
   readonly notAfterMs?: number;
+  /** The identity of the credential; the name where it is not given. */
+  readonly identity?: Uint8Array;
 }
 
 /** Makes a client with a fresh KeyPackage. `now` is read from the system clock, as ts-mls does. */
@@ -62,7 +64,7 @@ export async function newActor(
   const suite = options.suite ?? ciphersuiteOf(crypto, SUITE_1);
   const now = Date.now();
   const { publicPackage, privatePackage } = await generateKeyPackage(
-    { credentialType: 'basic', identity: utf8(name) },
+    { credentialType: 'basic', identity: options.identity ?? utf8(name) },
     {
       versions: ['mls10'],
       ciphersuites: [SUITE_1],
@@ -122,6 +124,7 @@ export async function makeExternalCommit(
   actor: Actor,
   group: PublicGroup,
   resync = false,
+  authenticatedData: Uint8Array = new Uint8Array(0),
 ): Promise<MadeCommit> {
   const { suite, keyPackage, privateKeys } = actor;
   const tree = decodeRatchetTree(treeBytes(group), 0)?.[0];
@@ -133,6 +136,8 @@ export async function makeExternalCommit(
     resync,
     suite,
     tree,
+    undefined,
+    authenticatedData,
   );
   return {
     tls: message({ wireformat: 'mls_public_message', publicMessage }),
