@@ -50,7 +50,8 @@ const allowed: Record<string, { readonly ours: string; readonly doors: string }>
   'libs/bus': { ours: 'core crypto proto', doors: '' },
   'libs/service': { ours: 'core', doors: 'pino zod' },
   'libs/client': {
-    ours: 'core crypto identity mls proto rpc tokens',
+    // Of the bus only its codecs: what lies in a queue is read with what wrote it.
+    ours: 'bus core crypto identity mls proto rpc tokens',
     doors: 'idb nice-grpc-common ts-mls',
   },
   'libs/testing': {
@@ -72,7 +73,7 @@ const allowed: Record<string, { readonly ours: string; readonly doors: string }>
     doors: 'zod',
   },
   'services/chat': { ours: 'client core', doors: '' },
-  'services/ctl': { ours: 'core proto rpc', doors: '' },
+  'services/ctl': { ours: 'core proto rpc service', doors: '' },
   e2e: {
     ours: `as aas qs ds homeserver chat client bus core crypto identity mls postgres proto rpc
       service testing tokens`,
