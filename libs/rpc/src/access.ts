@@ -1,0 +1,61 @@
+import { BinaryReader } from '@bufbuild/protobuf/wire';
+import { assert } from '@roost/core/assert';
+import { Caller, Rule, TokenClass } from '@roost/proto/roost/access/v1/access';
+
+import type { MethodDefinition } from './definition.ts';
+
+/** Who calls: clients over the edge, the operator over the internal listener, or a service. */
+export type CallerName = 'edge' | 'operator' | (string & {});
+
+/** The size of a request where its rule names none. */
+export const REQUEST_BYTES_MAX = 65_536;
+
+/** Field 50001 of MethodOptions, length-delimited: where ts-proto leaves `roost.access.v1.rule`. */
+const RULE_TAG = (50_001 << 3) | 2;
+
+/** The access rule of a method; there is no default. */
+export function ruleOf(method: MethodDefinition): Rule | undefined {
+  // oxlint-disable-next-line no-underscore-dangle -- ts-proto's own name for it.
+  const raw = method.options._unknownFields?.[RULE_TAG]?.at(-1);
+  if (raw === undefined) return undefined;
+  const reader = new BinaryReader(raw);
+  return Rule.decode(reader, reader.uint32());
+}
+
+/** The rule of a method that is about to be served: whole, or the process does not start. */
+export function requireRule(path: string, method: MethodDefinition): Rule {
+  const rule = ruleOf(method);
+  assert(rule !== undefined, `${path} has an access rule`);
+  const isWhole =
+    rule.token !== TokenClass.UNSPECIFIED &&
+    rule.caller !== Caller.UNSPECIFIED &&
+    rule.service !== '';
+  assert(isWhole, `the access rule of ${path} names token, caller and service`);
+  assert(
+    (rule.caller === Caller.SERVICE) === rule.services.length > 0,
+    `${path} names services if and only if services call it`,
+  );
+  return rule;
+}
+
+export function requestBytesMaxOf(rule: Rule): number {
+  return rule.requestBytesMax === 0 ? REQUEST_BYTES_MAX : rule.requestBytesMax;
+}
+
+/**
+ * Whether a method is there at all for this caller. Whoever may not call it hears the same as if it
+ * did not exist: internal methods are not to be found by way of the edge, nor can a service or the
+ * operator get around the token gate by calling what clients call.
+ */
+export function isReachable(rule: Rule, caller: CallerName): boolean {
+  switch (rule.caller) {
+    case Caller.UNSPECIFIED:
+      return false;
+    case Caller.SERVICE:
+      return caller !== 'edge' && caller !== 'operator' && rule.services.includes(caller);
+    case Caller.OPERATOR:
+      return caller === 'operator';
+    default:
+      return caller === 'edge';
+  }
+}

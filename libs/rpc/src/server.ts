@@ -1,0 +1,230 @@
+import { createServer as createHttp1 } from 'node:http';
+import {
+  createServer as createHttp2,
+  type Http2Server,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import { createServer as createNet, type Server as NetServer, type Socket } from 'node:net';
+import { createServer as createTls } from 'node:tls';
+
+import { assert } from '@roost/core/assert';
+import { sleep } from '@roost/core/time';
+
+import type { CallerName } from './access.ts';
+import { type Exchange, exchangeOfRequest, exchangeOfStream } from './exchange.ts';
+import type { Health } from './health.ts';
+import { type Bucket, type Limiter, type Log, Router, type TokenGate } from './router.ts';
+import type { ServiceBinding } from './service.ts';
+
+export type { Bucket, Limiter, Log, TokenGate } from './router.ts';
+
+export interface ServeOptions {
+  /** A TCP address (port 0: any free one) or the path of a Unix socket. */
+  readonly listen: { readonly host: string; readonly port: number } | { readonly path: string };
+  /** PEM. HTTP/2 and HTTP/1.1 are chosen between by ALPN. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  readonly bindings: readonly ServiceBinding[];
+  /** Who calls over this listener: clients, or the operator. */
+  readonly callers: CallerName;
+  readonly gate?: TokenGate | undefined;
+  readonly limiter?: Limiter | undefined;
+  readonly exemptBucket?: Bucket | undefined;
+  /** How long a unary call may take; 30 s. */
+  readonly unaryMs?: number | undefined;
+  /** Calls that one connection may have open; 256. */
+  readonly callsPerConnectionMax?: number | undefined;
+  readonly health?: Health | undefined;
+  readonly log: Log;
+}
+
+export interface RunningServer extends AsyncDisposable {
+  /** `host:port`, or `unix:path`: what a client connects to. */
+  readonly address: string;
+  /** 0 on a Unix socket. */
+  readonly port: number;
+  /** Takes no more connections and calls; open calls go on. */
+  drain(): void;
+  /** Drains, gives open calls so long to end, then ends them. */
+  close(graceMs?: number): Promise<void>;
+}
+
+const FIRST_BYTES_MS = 10_000;
+const PING_EVERY_MS = 60_000;
+const PING_ANSWER_MS = 20_000;
+const STREAM_WINDOW_BYTES = 256 << 10;
+const CONNECTION_WINDOW_BYTES = 4 << 20;
+const HEADER_BYTES_MAX = 16 << 10;
+const CALLS_PER_CONNECTION_MAX = 256;
+const GRACE_MS = 5_000;
+/** A first flight that is not answered by more than this many calls at once is not slowed down. */
+const BACKLOG = 1_024;
+
+/**
+ * Serves gRPC and gRPC-web on one port, with TLS or without. Anything else that comes in is closed
+ * without an answer and without harm.
+ */
+export async function serve(options: ServeOptions): Promise<RunningServer> {
+  const { health = () => true } = options;
+  const router = new Router({ ...options, health });
+  const take = (exchange: Exchange | undefined): void => {
+    if (exchange !== undefined) void router.take(exchange);
+  };
+  const http2 = http2Server(options, take);
+  const http1 = createHttp1({ maxHeaderSize: HEADER_BYTES_MAX }, (request, response) => {
+    take(exchangeOfRequest(request, response));
+  });
+  http1.on('clientError', (_, socket) => socket.destroy());
+
+  const sockets = new Set<Socket>();
+  const door = openDoor(options, sockets, {
+    http2: (socket) => void http2.server.emit('connection', socket),
+    http1: (socket) => void http1.emit('connection', socket),
+  });
+  await listening(door, options.listen);
+
+  const drain = (): void => {
+    router.drain();
+    door.close();
+    http1.closeIdleConnections();
+    for (const session of http2.sessions) session.close();
+  };
+  const close = async (graceMs = GRACE_MS): Promise<void> => {
+    drain();
+    const until = performance.now() + graceMs;
+    while (router.openCalls > 0 && performance.now() < until) await sleep(10);
+    router.abort();
+    // One turn of the loop lets the last statuses leave before their sockets are closed.
+    await sleep(router.openCalls > 0 ? 50 : 1);
+    for (const session of http2.sessions) session.destroy();
+    for (const socket of sockets) socket.destroy();
+    http1.closeAllConnections();
+  };
+  return {
+    ...addressOf(door, options.listen),
+    drain,
+    close,
+    [Symbol.asyncDispose]: () => close(0),
+  };
+}
+
+interface Ways {
+  http2(socket: Socket): void;
+  http1(socket: Socket): void;
+}
+
+function openDoor({ tls }: ServeOptions, sockets: Set<Socket>, ways: Ways): NetServer {
+  const accept = (socket: Socket): void => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    // Whatever goes wrong on a socket ends that socket; without a listener it would end the process.
+    socket.on('error', () => socket.destroy());
+    socket.setNoDelay(true).setKeepAlive(true, PING_EVERY_MS);
+  };
+  if (tls === undefined) {
+    return createNet({ noDelay: true }, (socket) => {
+      accept(socket);
+      sniff(socket, ways);
+    });
+  }
+  const server = createTls(
+    { ...tls, ALPNProtocols: ['h2', 'http/1.1'], handshakeTimeout: FIRST_BYTES_MS },
+    (socket) => {
+      accept(socket);
+      if (socket.alpnProtocol === 'h2') ways.http2(socket);
+      else ways.http1(socket);
+    },
+  );
+  server.on('tlsClientError', (_, socket) => socket.destroy());
+  return server;
+}
+
+const PREFACE = Buffer.from('PRI');
+
+/** Tells HTTP/2 from HTTP/1.1 by the first three bytes, which are then given back. */
+function sniff(socket: Socket, ways: Ways): void {
+  let head = Buffer.alloc(0);
+  const first = (): void => {
+    const more: unknown = socket.read();
+    if (!Buffer.isBuffer(more)) return;
+    head = Buffer.concat([head, more]);
+    // Undecided bytes are kept here: giving them back at once would wake us again, for ever.
+    if (head.length < PREFACE.length && PREFACE.subarray(0, head.length).equals(head)) return;
+    socket.off('readable', first);
+    socket.off('timeout', tooSlow);
+    socket.setTimeout(0);
+    socket.unshift(head);
+    if (head.subarray(0, PREFACE.length).equals(PREFACE)) ways.http2(socket);
+    else ways.http1(socket);
+  };
+  const tooSlow = (): void => void socket.destroy();
+  socket.setTimeout(FIRST_BYTES_MS);
+  socket.on('timeout', tooSlow);
+  socket.on('readable', first);
+}
+
+function http2Server(options: ServeOptions, take: (exchange: Exchange | undefined) => void) {
+  const sessions = new Set<ServerHttp2Session>();
+  const server: Http2Server = createHttp2({
+    settings: {
+      initialWindowSize: STREAM_WINDOW_BYTES,
+      maxConcurrentStreams: options.callsPerConnectionMax ?? CALLS_PER_CONNECTION_MAX,
+      maxHeaderListSize: HEADER_BYTES_MAX,
+      enablePush: false,
+    },
+  });
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+    session.on('error', () => session.destroy());
+    session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+    keepAlive(session);
+  });
+  server.on('sessionError', () => {});
+  server.on('stream', (stream: ServerHttp2Stream, headers) => {
+    // A reset by the other side is news for `onGone`, not an error of ours.
+    stream.on('error', () => {});
+    take(exchangeOfStream(stream, headers));
+  });
+  return { server, sessions };
+}
+
+/** Finds connections whose other side has vanished without a word. */
+function keepAlive(session: ServerHttp2Session): void {
+  let answered = true;
+  const timer = setInterval(() => {
+    if (session.destroyed || session.closed) return;
+    answered = false;
+    const late = setTimeout(() => {
+      if (!answered) session.destroy();
+    }, PING_ANSWER_MS);
+    late.unref();
+    const isSent = session.ping(() => {
+      answered = true;
+      clearTimeout(late);
+    });
+    if (!isSent) clearTimeout(late);
+  }, PING_EVERY_MS);
+  timer.unref();
+  session.once('close', () => clearInterval(timer));
+}
+
+async function listening(server: NetServer, listen: ServeOptions['listen']): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ ...listen, backlog: BACKLOG }, () => {
+      server.off('error', reject);
+      // An error of a listening socket (no more file descriptors) passes; the process goes on.
+      server.on('error', () => {});
+      resolve();
+    });
+  });
+}
+
+function addressOf(server: NetServer, listen: ServeOptions['listen']) {
+  if ('path' in listen) return { address: `unix:${listen.path}`, port: 0 };
+  const bound = server.address();
+  assert(bound !== null && typeof bound === 'object', 'a TCP server that listens has a port');
+  const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
+  return { address: `${host}:${bound.port}`, port: bound.port };
+}
