@@ -1,0 +1,28 @@
+import { expect, test } from '@jest/globals';
+import { parseCommandLine } from './command-line.ts';
+
+test('invites are made one at a time where nothing is said, and counted', () => {
+  expect(parseCommandLine(['invites', 'create'])).toEqual({
+    data: undefined,
+    command: { kind: 'invites-create', count: 1, days: 30 },
+  });
+  const args = ['--data', '/a b', 'invites', 'create', '--count', '5', '--days', '7'];
+  expect(parseCommandLine(args)).toEqual({
+    data: '/a b',
+    command: { kind: 'invites-create', count: 5, days: 7 },
+  });
+  expect(parseCommandLine(['invites', 'list']).command).toEqual({ kind: 'invites-list' });
+  expect(parseCommandLine(['--help']).command).toEqual({ kind: 'help' });
+});
+
+test.each([
+  [[], /say what to do.*--help/],
+  [['invites'], /no "invites".*--help/],
+  [['invites', 'make'], /no "invites make".*--help/],
+  [['invites', 'create', '--count', '0'], /--count "0" .*1 to 1000/],
+  [['invites', 'create', '--count', 'many'], /--count "many"/],
+  [['invites', 'list', '--count', '1'], /belong to "invites create"/],
+  [['invites', 'list', '--verbose'], /'--verbose'.*--help/],
+])('%j is refused with a sentence', (args, sentence) => {
+  expect(() => parseCommandLine(args)).toThrow(sentence);
+});
