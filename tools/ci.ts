@@ -46,7 +46,7 @@ function countTests({ ok }: Outcome): void {
       if (broken) failed.push(`test file: ${file.name}`);
     }
   } catch {
-    // No report: Jest did not get to its end, and the line below says so.
+    failed.push('npm test: Jest did not get to its report');
   }
   if (!ok && failed.length === before) failed.push('npm test');
 }
