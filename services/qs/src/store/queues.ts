@@ -1,0 +1,224 @@
+import type { QueueRun } from '@roost/bus/queue';
+import { assert } from '@roost/core/assert';
+import type { Executor } from '@roost/postgres/executor';
+import { rowsStatement, statement } from '@roost/postgres/statement';
+import type { QueueHead } from '../domain/queue.ts';
+
+/** A queue that is locked until the transaction ends. */
+export interface LockedQueue extends QueueHead {
+  readonly clientId: bigint;
+  /** Sealed. */
+  readonly ratchet: Uint8Array;
+  readonly runsSinceSecret: number;
+  /** Set where it is time for a new secret. */
+  readonly queueKey: Uint8Array | null;
+}
+
+export interface ClientRun extends QueueRun {
+  readonly clientId: bigint;
+}
+
+/** Locks queues in the order of their ids, so that two batches wait for each other, but never both. */
+export async function lockQueues(
+  tx: Executor,
+  clientIds: readonly bigint[],
+  runsPerSecret: number,
+): Promise<LockedQueue[]> {
+  if (clientIds.length === 0) return [];
+  const rows = await lock(tx, clientIds, runsPerSecret);
+  return rows.map(({ storedBytes, ...row }) => ({ ...row, storedBytes: Number(storedBytes) }));
+}
+
+/** Adds runs, of which each queue's are in order; the queues are locked. */
+export async function insertRuns(tx: Executor, runs: readonly ClientRun[], storedDay: number) {
+  const rows = runs.map(
+    ({ clientId, firstSequence, count, ciphertext }) =>
+      [clientId, firstSequence, count, ciphertext] as const,
+  );
+  await insertRun(tx, rows, storedDay);
+}
+
+/** Writes back what changed of locked queues. */
+export async function updateQueues(tx: Executor, queues: readonly LockedQueue[]): Promise<void> {
+  await update(
+    tx,
+    queues.map((queue) => queue.clientId),
+    queues.map((queue) => queue.ratchet),
+    queues.map((queue) => queue.next),
+    queues.map((queue) => queue.storedBytes),
+    queues.map((queue) => queue.runsSinceSecret),
+    queues.map((queue) => queue.isGapMarked),
+  );
+}
+
+/** Locks one queue for its reader; `undefined` where it was deleted. */
+export async function lockForReader(tx: Executor, clientId: bigint) {
+  const [row] = await lockReader(tx, clientId);
+  return row;
+}
+
+/** Deletes what lies wholly below a sequence of a locked queue. */
+export async function acknowledge(tx: Executor, clientId: bigint, below: bigint): Promise<void> {
+  await deleteBelow(tx, clientId, below);
+}
+
+export interface PageLimits {
+  readonly messagesMax: number;
+  readonly bytesMax: number;
+}
+
+/** The runs that hold `from` and what comes after, cut to the limits, but at least one. */
+export async function readRuns(
+  on: Executor,
+  clientId: bigint,
+  from: bigint,
+  { messagesMax, bytesMax }: PageLimits,
+): Promise<QueueRun[]> {
+  return await selectRuns(on, clientId, from, messagesMax, bytesMax);
+}
+
+/** Makes this the only listener of a locked queue, and tells its number. */
+export async function takeListener(tx: Executor, clientId: bigint): Promise<bigint> {
+  const [row] = await raiseListener(tx, clientId);
+  assert(row !== undefined, 'a locked queue is there');
+  return row.listener;
+}
+
+/** Where the queues of local listeners end, and who listens to them now. */
+export const findEnds = statement<
+  [clientIds: readonly bigint[]],
+  { clientId: bigint; next: bigint; listener: bigint }
+>(
+  'qs_find_ends',
+  `SELECT client_id AS "clientId", next_sequence AS next, listener
+     FROM queues WHERE client_id = ANY ($1::bigint[])`,
+);
+
+export const insertQueue = statement<
+  [clientId: bigint, queueKey: Uint8Array, ratchet: Uint8Array, next: bigint, bytes: number],
+  never
+>(
+  'qs_insert_queue',
+  `INSERT INTO queues (client_id, queue_key, ratchet, next_sequence, stored_bytes)
+   VALUES ($1, $2, $3, $4, $5)`,
+);
+
+/** Queues with runs from before a day. */
+export const findExpired = statement<[beforeDay: number, countMax: number], { clientId: bigint }>(
+  'qs_find_expired_runs',
+  `SELECT DISTINCT client_id AS "clientId" FROM runs WHERE stored_day < $1 LIMIT $2`,
+);
+
+/** Everything of a locked queue, if any of it is from before a day. */
+export const deleteExpired = statement<[clientId: bigint, beforeDay: number], { messages: bigint }>(
+  'qs_delete_expired_runs',
+  `WITH gone AS (
+     DELETE FROM runs
+      WHERE client_id = $1
+        AND EXISTS (SELECT FROM runs WHERE client_id = $1 AND stored_day < $2)
+      RETURNING count
+   ), queue AS (
+     UPDATE queues SET acknowledged = next_sequence, stored_bytes = 0, is_gap_marked = false
+      WHERE client_id = $1 AND EXISTS (SELECT FROM gone)
+   )
+   SELECT coalesce(sum(count), 0) AS messages FROM gone`,
+);
+
+export const findQueueKey = statement<[clientId: bigint], { queueKey: Uint8Array }>(
+  'qs_find_queue_key',
+  `SELECT queue_key AS "queueKey" FROM queues WHERE client_id = $1`,
+);
+
+/** For a client that is deleted; its queue is locked. */
+export const deleteRuns = statement<[clientId: bigint], never>(
+  'qs_delete_runs',
+  `DELETE FROM runs WHERE client_id = $1`,
+);
+
+const lock = statement<
+  [clientIds: readonly bigint[], runsPerSecret: number],
+  Omit<LockedQueue, 'storedBytes'> & { storedBytes: bigint }
+>(
+  'qs_lock_queues',
+  `SELECT client_id AS "clientId", ratchet, next_sequence AS next, acknowledged,
+          stored_bytes AS "storedBytes", runs_since_secret AS "runsSinceSecret",
+          is_gap_marked AS "isGapMarked",
+          CASE WHEN runs_since_secret >= $2 THEN queue_key END AS "queueKey"
+     FROM queues
+    WHERE client_id = ANY ($1::bigint[])
+    ORDER BY client_id
+      FOR UPDATE`,
+);
+
+const insertRun = rowsStatement<
+  readonly [clientId: bigint, firstSequence: bigint, count: number, ciphertext: Uint8Array],
+  never,
+  [storedDay: number]
+>(
+  'qs_insert_runs',
+  { types: ['bigint', 'bigint', 'integer', 'bytea'], fixed: 1 },
+  (values) => `INSERT INTO runs (stored_day, client_id, first_sequence, count, ciphertext)
+               SELECT $1::integer, r.* FROM (${values}) AS r`,
+);
+
+const update = statement<
+  [
+    clientIds: readonly bigint[],
+    ratchets: readonly Uint8Array[],
+    nexts: readonly bigint[],
+    storedBytes: readonly number[],
+    runsSinceSecret: readonly number[],
+    isGapMarked: readonly boolean[],
+  ],
+  never
+>(
+  'qs_update_queues',
+  `UPDATE queues AS q
+      SET ratchet = v.ratchet, next_sequence = v.next, stored_bytes = v.bytes,
+          runs_since_secret = v.runs, is_gap_marked = v.marked
+     FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::integer[], $6::boolean[])
+       AS v (client_id, ratchet, next, bytes, runs, marked)
+    WHERE q.client_id = v.client_id`,
+);
+
+const lockReader = statement<[clientId: bigint], { next: bigint; acknowledged: bigint }>(
+  'qs_lock_queue_for_reader',
+  `SELECT next_sequence AS next, acknowledged FROM queues WHERE client_id = $1 FOR UPDATE`,
+);
+
+const deleteBelow = statement<[clientId: bigint, below: bigint], never>(
+  'qs_delete_runs_below',
+  `WITH gone AS (
+     DELETE FROM runs
+      WHERE client_id = $1 AND first_sequence < $2 AND first_sequence + count <= $2
+      RETURNING octet_length(ciphertext) AS bytes
+   )
+   UPDATE queues
+      SET acknowledged = $2, stored_bytes = stored_bytes - (SELECT coalesce(sum(bytes), 0) FROM gone)
+    WHERE client_id = $1`,
+);
+
+/** A run has at most 256 messages: what holds `from` begins less than so many below it. */
+const selectRuns = statement<
+  [clientId: bigint, from: bigint, messagesMax: number, bytesMax: number],
+  QueueRun
+>(
+  'qs_select_runs',
+  `SELECT first_sequence AS "firstSequence", count, ciphertext
+     FROM (SELECT first_sequence, count, ciphertext,
+                  sum(count) OVER (ORDER BY first_sequence) AS messages,
+                  sum(octet_length(ciphertext)) OVER (ORDER BY first_sequence) AS bytes,
+                  row_number() OVER (ORDER BY first_sequence) AS number
+             FROM runs
+            WHERE client_id = $1 AND first_sequence > $2::bigint - 256
+              AND first_sequence + count > $2
+            ORDER BY first_sequence
+            LIMIT $3::integer) AS page
+    WHERE number = 1 OR (messages <= $3::integer AND bytes <= $4::integer)
+    ORDER BY first_sequence`,
+);
+
+const raiseListener = statement<[clientId: bigint], { listener: bigint }>(
+  'qs_raise_listener',
+  `UPDATE queues SET listener = listener + 1 WHERE client_id = $1 RETURNING listener`,
+);
