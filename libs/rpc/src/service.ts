@@ -16,6 +16,8 @@ import {
   type ServiceDefinition,
 } from './definition.ts';
 
+export type { Client } from './call.ts';
+
 /** Who a request's signature says is asking, before it is verified. */
 export interface Claimant {
   readonly kind: ProofKind;
