@@ -1,22 +1,34 @@
 import { Failure } from '@roost/core/failure';
-import { type ClientId, GroupId, type UserId, writeClientId, writeScoped } from '@roost/core/ids';
+import { GroupId, type UserId, writeScoped } from '@roost/core/ids';
 import { decodeAll, encode } from '@roost/core/tls';
 import type { Crypto } from '@roost/crypto/crypto';
-import { openWith, sealTo } from '@roost/crypto/hpke';
 import { signWithLabel, verifyWithLabel } from '@roost/crypto/labelled';
-import { padTo, unpad } from '@roost/crypto/sealed';
 
+import type { Authority } from './authority.ts';
+import {
+  type ClientCredential,
+  readClientCredential,
+  verifyClientCredential,
+} from './credentials.ts';
 import {
   CREDENTIAL_BYTES_MAX,
   HASH_BYTES,
-  hpkeInfo,
   KEY_BYTES,
   readTime,
   SIGNATURE_BYTES,
+  type Standing,
   VERSION,
 } from './structure.ts';
 
-/** The sections of a direct message between two users who do not know each other yet (design §7). */
+/** How two users who do not know each other yet come together (design §7). */
+
+/** What a client publishes so that strangers can write to it: a key, signed by the client. */
+export interface ConnectionPackage {
+  readonly hpkeKey: Uint8Array;
+  readonly notAfter: number;
+  /** ClientCredential, encoded. */
+  readonly clientCredential: Uint8Array;
+}
 
 /** Who asks to connect, and all that is needed to accept. */
 export interface ConnectionRequest {
@@ -32,7 +44,7 @@ export interface ConnectionRequest {
   readonly participantKey: Uint8Array;
   readonly joinSecret: Uint8Array;
   readonly createdMs: number;
-  /** Of all other sections (`hashSections`). */
+  /** Of all other sections (`hashSections` of direct-section.ts). */
   readonly sectionsHash: Uint8Array;
 }
 
@@ -59,19 +71,72 @@ export interface Signed<T> {
   readonly signature: Uint8Array;
 }
 
-export interface SectionContent {
-  /** The number of roost.authentication.v1.SectionType. */
-  readonly type: number;
-  readonly plaintext: Uint8Array;
-}
-
+const PACKAGE_LABEL = 'ConnectionPackage';
 const REQUEST_LABEL = 'ConnectionRequest';
 const ANSWER_LABEL = 'ConnectionAnswer';
-const SECTION_LABEL = 'DirectSection';
-const SECTION_PADDING = 256;
+const PACKAGE_PAYLOAD_BYTES_MAX = CREDENTIAL_BYTES_MAX + 64;
 const PACKAGE_BYTES_MAX = 16_384;
 /** `{…; opaque signature<V> }` of Ed25519: two bytes of length and 64. */
 const SIGNATURE_FIELD_BYTES = 2 + SIGNATURE_BYTES;
+
+/** Signs a package as the client whose credential it holds. */
+export function makeConnectionPackage(
+  crypto: Crypto,
+  privateKey: Uint8Array,
+  { hpkeKey, notAfter, clientCredential }: ConnectionPackage,
+): Uint8Array<ArrayBuffer> {
+  const payload = encode((w) =>
+    w.u16(VERSION).fixed(hpkeKey).u64(BigInt(notAfter)).opaque(clientCredential),
+  );
+  const signature = signWithLabel(crypto, privateKey, PACKAGE_LABEL, payload);
+  return encode((w) => w.opaque(payload).opaque(signature));
+}
+
+/**
+ * Reads a package and checks that the client whose credential it holds signed it. Whether that
+ * credential is good is for `verifyConnectionPackage`, or for the AS, which issued it.
+ */
+export function readConnectionPackage(
+  crypto: Crypto,
+  bytes: Uint8Array,
+): ConnectionPackage & { readonly claimed: ClientCredential } {
+  const { payload, signature } = decodeAll(bytes, 'ConnectionPackage', (reader) => ({
+    payload: reader.opaque(PACKAGE_PAYLOAD_BYTES_MAX),
+    signature: reader.opaque(SIGNATURE_BYTES),
+  }));
+  const read = decodeAll(payload, 'ConnectionPackage', (reader) => {
+    reader.version(VERSION);
+    const hpkeKey = reader.fixed(KEY_BYTES);
+    return {
+      hpkeKey,
+      notAfter: readTime(reader),
+      clientCredential: reader.opaque(CREDENTIAL_BYTES_MAX),
+    };
+  });
+  const claimed = readClientCredential(read.clientCredential);
+  if (!verifyWithLabel(crypto, claimed.publicKey, PACKAGE_LABEL, payload, signature)) {
+    throw new Failure('UNAUTHENTICATED', 'connection package: its signature does not hold');
+  }
+  return { ...read, claimed };
+}
+
+/** Verifies a package up to a root of its domain; it is expired as soon as either part is. */
+export function verifyConnectionPackage(
+  crypto: Crypto,
+  bytes: Uint8Array,
+  authority: Authority,
+  nowMs: number,
+): ConnectionPackage & { readonly credential: ClientCredential; readonly standing: Standing } {
+  const { claimed: _, ...read } = readConnectionPackage(crypto, bytes);
+  const { clientCredential, notAfter } = read;
+  const verified = verifyClientCredential(crypto, clientCredential, authority, nowMs);
+  const isExpired = verified.standing === 'valid' && nowMs > notAfter;
+  return {
+    ...read,
+    credential: verified.credential,
+    standing: isExpired ? 'expired' : verified.standing,
+  };
+}
 
 /** Signs a request for one client of its target. */
 export function makeConnectionRequest(
@@ -161,45 +226,6 @@ export function verifyConnectionAnswer(
 ): boolean {
   const content = contentFor(crypto, answer.fields, to);
   return verifyWithLabel(crypto, answererKey, ANSWER_LABEL, content, answer.signature);
-}
-
-/** What ties the other sections of a request to its identity section; in their order. */
-export function hashSections(
-  crypto: Crypto,
-  sections: readonly SectionContent[],
-): Uint8Array<ArrayBuffer> {
-  const list = encode((w) => {
-    for (const { type, plaintext } of sections) w.u8(type).fixed(crypto.sha256(plaintext));
-  });
-  return crypto.sha256(list);
-}
-
-/** Seals one section to the connection package of one client. */
-export function sealSection(
-  crypto: Crypto,
-  hpkeKey: Uint8Array,
-  target: ClientId,
-  { type, plaintext }: SectionContent,
-): Uint8Array<ArrayBuffer> {
-  const padded = padTo(plaintext, SECTION_PADDING);
-  return sealTo(crypto, hpkeKey, sectionBinding(type, target), padded);
-}
-
-/** Opens a section. Throws where it is of another type, for another client or to another key. */
-export function openSection(
-  crypto: Crypto,
-  hpkePrivateKey: Uint8Array,
-  target: ClientId,
-  { type, sealed }: { readonly type: number; readonly sealed: Uint8Array },
-): Uint8Array<ArrayBuffer> {
-  const padded = openWith(crypto, hpkePrivateKey, sectionBinding(type, target), sealed);
-  if (padded === undefined) throw new Failure('UNAUTHENTICATED', 'section: it does not open');
-  return unpad(padded);
-}
-
-function sectionBinding(type: number, target: ClientId) {
-  const aad = encode((w) => writeClientId(w.u8(type), target));
-  return { info: hpkeInfo(SECTION_LABEL), aad };
 }
 
 function signed(

@@ -1,7 +1,8 @@
 import { assert } from '@roost/core/assert';
+import { toHex } from '@roost/core/bytes';
 import { UserId, writeScoped } from '@roost/core/ids';
 import { Failure } from '@roost/core/failure';
-import { decodeAll, encode } from '@roost/core/tls';
+import { decodeAll, encode, type Reader, type Writer } from '@roost/core/tls';
 import type { Crypto } from '@roost/crypto/crypto';
 import { signWithLabel, verifyWithLabel } from '@roost/crypto/labelled';
 import { openSealed, padTo, sealRandom, unpad } from '@roost/crypto/sealed';
@@ -36,7 +37,7 @@ export interface LeafIdentity {
 
 /** A leaf as the commit that adds it declares it. */
 export interface AddedLeaf {
-  readonly leafKey: Uint8Array;
+  readonly leafSignatureKey: Uint8Array;
   readonly participantId: Uint8Array;
   readonly wrappedLinkKey: Uint8Array;
 }
@@ -100,7 +101,7 @@ export function makeLeafIdentity(
 }
 
 /** Reads the identity of a leaf; all that the hub can do with it. */
-export function readLeafIdentity(bytes: Uint8Array): LeafIdentity {
+export function decodeLeafIdentity(bytes: Uint8Array): LeafIdentity {
   return decodeAll(bytes, 'LeafIdentity', (reader) => {
     reader.version(VERSION);
     return {
@@ -205,33 +206,45 @@ export function participantIdOf(
   return crypto.hmacSha256(participantKey, id).slice(0, PARTICIPANT_ID_BYTES);
 }
 
+export function encodeAddedLeaf(leaf: AddedLeaf): Uint8Array<ArrayBuffer> {
+  return encode((writer) => writeAddedLeaf(writer, leaf));
+}
+
+export function decodeAddedLeaf(bytes: Uint8Array): AddedLeaf {
+  return decodeAll(bytes, 'AddedLeaf', readAddedLeaf);
+}
+
 export function encodeCommitAad({ added }: CommitAad): Uint8Array<ArrayBuffer> {
-  return encode((writer) =>
-    writer.u16(VERSION).vector(added, (w, leaf) => {
-      assert(leaf.leafKey.length === KEY_BYTES, 'a leaf is named by its Ed25519 key');
-      assert(leaf.participantId.length === PARTICIPANT_ID_BYTES, 'a participant id has 16 bytes');
-      w.u16(VERSION).fixed(leaf.leafKey).fixed(leaf.participantId).opaque(leaf.wrappedLinkKey);
-    }),
-  );
+  assert(added.length <= ADDED_LEAVES_MAX, 'a commit declares as many leaves as are read');
+  return encode((writer) => writer.u16(VERSION).vector(added, writeAddedLeaf));
 }
 
 /** Refuses what is not a CommitAad, and two entries for one leaf. */
 export function decodeCommitAad(bytes: Uint8Array): CommitAad {
   return decodeAll(bytes, 'CommitAad', (reader) => {
     reader.version(VERSION);
-    const added = reader.vector(ADDED_LEAVES_MAX, (inner) => {
-      inner.version(VERSION);
-      return {
-        leafKey: inner.fixed(KEY_BYTES),
-        participantId: inner.fixed(PARTICIPANT_ID_BYTES),
-        wrappedLinkKey: inner.opaque(WRAPPED_KEY_BYTES),
-      };
-    });
-    if (new Set(added.map(({ leafKey }) => leafKey.join())).size < added.length) {
+    const added = reader.vector(ADDED_LEAVES_MAX, readAddedLeaf);
+    if (new Set(added.map(({ leafSignatureKey }) => toHex(leafSignatureKey))).size < added.length) {
       throw reader.refuse('a leaf is declared twice');
     }
     return { added };
   });
+}
+
+function writeAddedLeaf(writer: Writer, leaf: AddedLeaf): void {
+  const { leafSignatureKey, participantId, wrappedLinkKey } = leaf;
+  assert(leafSignatureKey.length === KEY_BYTES, 'a leaf is named by its Ed25519 key');
+  assert(participantId.length === PARTICIPANT_ID_BYTES, 'a participant id has 16 bytes');
+  writer.u16(VERSION).fixed(leafSignatureKey).fixed(participantId).opaque(wrappedLinkKey);
+}
+
+function readAddedLeaf(reader: Reader): AddedLeaf {
+  reader.version(VERSION);
+  return {
+    leafSignatureKey: reader.fixed(KEY_BYTES),
+    participantId: reader.fixed(PARTICIPANT_ID_BYTES),
+    wrappedLinkKey: reader.opaque(WRAPPED_KEY_BYTES),
+  };
 }
 
 function forged(message: string): Failure {
