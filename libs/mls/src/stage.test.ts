@@ -1,0 +1,189 @@
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { compare, utf8 } from '@roost/core/bytes';
+import type { Extension } from 'ts-mls/extension.js';
+import type { GroupInfo } from 'ts-mls/groupInfo.js';
+import { parseHandshake } from './message.ts';
+import { merge } from './public-group.ts';
+import { stageProposal } from './stage.ts';
+import { encodePublicGroup } from './stored.ts';
+import { flipped, forgeCommit, forgeGroupInfo, forgeProposal } from './testing-forge.ts';
+import type { Forged } from './testing-forge.ts';
+import { addOf, failureOf, makeScene, removeOf, updateBy } from './testing-scene.ts';
+import type { TestScene } from './testing-scene.ts';
+import { makeCommit, makeExternalCommit, makeProposal, stage } from './testing.ts';
+
+let scene: TestScene;
+
+beforeAll(async () => {
+  scene = await makeScene();
+});
+
+test('what an honest member commits is staged, and nothing is changed by staging', () => {
+  const { group, add, update } = scene;
+  const before = encodePublicGroup(group);
+
+  const { next, added, updated, actor } = stage(group, add);
+
+  expect(next.context).toEqual(add.state.groupContext);
+  expect(added.map(({ leafIndex }) => leafIndex)).toEqual([3]);
+  expect(updated).toEqual([]);
+  expect(actor).toEqual({ kind: 'member', leafIndex: 0 });
+  expect(stage(group, update).updated).toEqual([0]);
+  expect(compare(encodePublicGroup(group), before)).toBe(0);
+});
+
+test('a resync says whom it removes and where the joiner is', async () => {
+  const { group, b } = scene;
+  const { actor, added, removed } = stage(group, await makeExternalCommit(b, group, true));
+
+  expect(actor).toEqual({ kind: 'joiner', leafIndex: 1 });
+  expect(removed).toEqual([1]);
+  expect(added).toEqual([]);
+});
+
+test('§12.4.2: a commit for another epoch is told apart and told the current one', async () => {
+  const { group, a, update } = scene;
+  const late = await forgeCommit(a, group, update, { epoch: 0n });
+  const early = await forgeCommit(a, group, update, { epoch: 2n });
+
+  expect(failureOf(() => stage(group, late))).toMatchObject({
+    reason: 'EPOCH_TOO_OLD',
+    facts: { currentEpoch: 1n },
+  });
+  expect(failureOf(() => stage(group, early)).reason).toBe('EPOCH_UNKNOWN');
+});
+
+describe('a commit', () => {
+  test.each<[rule: string, what: string, forged: Forged]>([
+    ['§6', 'for another group', { groupId: utf8('another') }],
+    ['§6', 'by a blank leaf', { sender: { senderType: 'member', leafIndex: 3 } }],
+    ['§6', 'by an external sender', { sender: { senderType: 'external', senderIndex: 0 } }],
+    ['§12.1.8', 'by nobody we know', { sender: { senderType: 'external', senderIndex: 1 } }],
+    ['§12.1.8', 'by who proposes itself', { sender: { senderType: 'new_member_proposal' } }],
+    ['§6.1', 'in the name of another', { sender: { senderType: 'member', leafIndex: 1 } }],
+  ])('%s: %s is refused', async (rule, _, forged) => {
+    const { group, a, update } = scene;
+    const made = await forgeCommit(a, group, update, forged);
+    const failure = failureOf(() => stage(group, made));
+    expect(failure.reason).toBe('INVALID_MLS');
+    expect(failure.message).toContain(rule);
+  });
+
+  test('§6.1: with one bit changed is refused', () => {
+    const { group, update } = scene;
+    // Behind the signature come two tags of 33 bytes, which a server cannot check.
+    const tls = flipped(update.tls, 66);
+    expect(failureOf(() => stage(group, { ...update, tls })).message).toContain('§6.1');
+  });
+});
+
+describe('the GroupInfo of a commit', () => {
+  test('of another epoch is refused', () => {
+    const { group, update } = scene;
+    const made = { ...update, groupInfo: group.groupInfoTls };
+    expect(failureOf(() => stage(group, made)).reason).toBe('GROUP_INFO_MISMATCH');
+  });
+
+  const externalPub = (extensionData: Uint8Array): Extension[] => [
+    { extensionType: 'external_pub', extensionData },
+  ];
+  const twice = [...externalPub(utf8('')), ...externalPub(utf8(''))];
+  const tree: Extension[] = [{ extensionType: 'ratchet_tree', extensionData: utf8('') }];
+  test.each<[what: string, by: 'a' | 'b', forged: Partial<GroupInfo>]>([
+    ['with another confirmation tag', 'a', { confirmationTag: new Uint8Array(32) }],
+    ['by another member', 'b', { signer: 1 }],
+    ['that its signer did not sign', 'b', {}],
+    ['without external_pub', 'a', { extensions: [] }],
+    ['with external_pub twice', 'a', { extensions: twice }],
+    ['with a short external_pub', 'a', { extensions: externalPub(Uint8Array.of(1, 1)) }],
+    ['with an external_pub without length', 'a', { extensions: externalPub(new Uint8Array(32)) }],
+    ['with the ratchet tree', 'a', { extensions: tree }],
+  ])('%s is refused', async (_, by, forged) => {
+    const { group, update } = scene;
+    const groupInfo = await forgeGroupInfo(scene[by], update.groupInfo, forged);
+    const failure = failureOf(() => stage(group, { ...update, groupInfo }));
+    expect(failure.reason).toBe('GROUP_INFO_MISMATCH');
+  });
+});
+
+test('§12.4.3.1: a Welcome is there where a commit adds somebody, for exactly those', async () => {
+  const { group, a, hub, add, update } = scene;
+  const other = await makeCommit(a, [addOf(hub)]);
+  const both = await makeCommit(a, [addOf(hub), addOf(scene.outsider)]);
+  const made = [
+    { ...add, welcome: undefined },
+    { ...update, welcome: add.welcome },
+    { ...add, welcome: other.welcome },
+    { ...add, welcome: both.welcome },
+  ];
+  for (const one of made) {
+    expect(failureOf(() => stage(group, one)).reason).toBe('WELCOME_MISMATCH');
+  }
+});
+
+describe('a standalone proposal', () => {
+  const member = { senderType: 'member', leafIndex: 1 } as const;
+  const external = { senderType: 'external', senderIndex: 0 } as const;
+  const init = { proposalType: 'external_init', externalInit: { kemOutput: utf8('') } } as const;
+  test.each<[rule: string, what: string, made: () => Promise<Uint8Array>]>([
+    ['§12.1.3', 'to remove nobody', () => forgeProposal(scene.b, scene.group, member, removeOf(7))],
+    ['§12.1.6', 'of an ExternalInit', () => forgeProposal(scene.b, scene.group, member, init)],
+    [
+      '§12.1.8',
+      'of an Update by an external sender',
+      async () => {
+        const { hub, group, b } = scene;
+        return forgeProposal(hub, group, external, await updateBy(group, b, 1));
+      },
+    ],
+    [
+      '§12.1.8',
+      'of oneself as a member',
+      () => {
+        const { outsider, group } = scene;
+        const sender = { senderType: 'new_member_proposal' } as const;
+        return forgeProposal(outsider, group, sender, addOf(outsider));
+      },
+    ],
+    [
+      '§12.1.8',
+      'by an external sender that there is not',
+      () => {
+        const sender = { ...external, senderIndex: 1 };
+        return forgeProposal(scene.hub, scene.group, sender, removeOf(1));
+      },
+    ],
+    [
+      '§6.1',
+      'in the name of the hub',
+      () => forgeProposal(scene.b, scene.group, external, removeOf(1)),
+    ],
+    [
+      '§7.3',
+      'of a leaf signed for another place',
+      async () => {
+        const { b, group } = scene;
+        return forgeProposal(b, group, member, await updateBy(group, b, 2));
+      },
+    ],
+  ])('%s: %s is refused', async (rule, _, made) => {
+    const message = parseHandshake(await made());
+    if (message.kind !== 'proposal') throw new Error('it is a proposal');
+    const failure = failureOf(() => stageProposal(scene.group, message, Date.now()));
+    expect(failure.message).toContain(rule);
+  });
+
+  test('waits for a commit, goes with its epoch, and is there once however often it comes', async () => {
+    const { group, b, update } = scene;
+    const message = parseHandshake(await makeProposal({ ...b }, removeOf(1)));
+    if (message.kind !== 'proposal') throw new Error('it is a proposal');
+
+    const once = merge(stageProposal(group, message, Date.now()));
+    const twice = merge(stageProposal(once, message, Date.now()));
+
+    expect(twice.proposals.size).toBe(1);
+    const { next, removed } = stage(twice, update);
+    expect(next.proposals.size).toBe(0);
+    expect(removed).toEqual([]);
+  });
+});

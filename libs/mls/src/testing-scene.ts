@@ -1,0 +1,127 @@
+import { utf8 } from '@roost/core/bytes';
+import { Failure } from '@roost/core/failure';
+import { nodeCrypto } from '@roost/crypto/node';
+import { signWithLabel } from 'ts-mls/crypto/signature.js';
+import type { Extension } from 'ts-mls/extension.js';
+import { encodeExternalSenders } from 'ts-mls/externalSender.js';
+import { signKeyPackage } from 'ts-mls/keyPackage.js';
+import type { KeyPackage } from 'ts-mls/keyPackage.js';
+import { encodeLeafNodeTBS } from 'ts-mls/leafNode.js';
+import type { Proposal } from 'ts-mls/proposal.js';
+import type { ProposalOrRef } from 'ts-mls/proposalOrRefType.js';
+import { EXTENSION } from './extensions.ts';
+import type { PublicGroup } from './public-group.ts';
+import { encodeRoomState } from './room.ts';
+import { commitOf, forgeCommit } from './testing-forge.ts';
+import { deliver, foundGroup, makeCommit, makeExternalCommit, newActor } from './testing.ts';
+import type { Actor, MadeCommit } from './testing.ts';
+
+/** A group at epoch 1 of a, b and c (leaves 0 to 2), and three commits that it would take. */
+export interface TestScene {
+  readonly group: PublicGroup;
+  readonly a: Actor;
+  readonly b: Actor;
+  readonly c: Actor;
+  /** An external sender of the group. */
+  readonly hub: Actor;
+  /** Not a member. */
+  readonly outsider: Actor;
+  /** By a, with a path and no proposals. */
+  readonly update: MadeCommit;
+  /** By a, of the outsider, without a path. */
+  readonly add: MadeCommit;
+  /** By the outsider. */
+  readonly external: MadeCommit;
+}
+
+export async function makeScene(): Promise<TestScene> {
+  const actors = { a: 'a', b: 'b', c: 'c', hub: 'hub', outsider: 'outsider' };
+  const a = await newActor(nodeCrypto, actors.a);
+  const b = await newActor(nodeCrypto, actors.b);
+  const c = await newActor(nodeCrypto, actors.c);
+  const hub = await newActor(nodeCrypto, actors.hub);
+  const outsider = await newActor(nodeCrypto, actors.outsider);
+  const extensionData = encodeExternalSenders([hub.keyPackage.leafNode]);
+  const founded = await foundGroup(nodeCrypto, a, utf8('group'), [
+    roomExtension('title'),
+    { extensionType: 'external_senders', extensionData },
+  ]);
+  const filled = await makeCommit(a, [addOf(b), addOf(c)]);
+  const group = await deliver(founded, filled, a, { members: [a], added: [b, c] });
+  return {
+    ...{ group, a, b, c, hub, outsider },
+    update: await makeCommit(a),
+    add: await makeCommit(a, [addOf(outsider)]),
+    external: await makeExternalCommit(outsider, group),
+  };
+}
+
+/** The refusal that a run ends in. */
+export function failureOf(run: () => unknown): Failure {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof Failure) return error;
+    throw error;
+  }
+  throw new Error('it was not refused');
+}
+
+/** A commit of a with these proposals by value instead of its own. */
+export function withProposals(
+  scene: TestScene,
+  made: MadeCommit,
+  proposals: readonly Proposal[],
+): Promise<MadeCommit> {
+  const commit = commitOf(made, () => ({ proposals: byValue(...proposals) }));
+  return forgeCommit(scene.a, scene.group, made, { commit });
+}
+
+export function byValue(...proposals: readonly Proposal[]): ProposalOrRef[] {
+  return proposals.map((proposal) => ({ proposalOrRefType: 'proposal', proposal }));
+}
+
+export function addOf({ keyPackage }: Pick<Actor, 'keyPackage'>): Proposal {
+  return { proposalType: 'add', add: { keyPackage } };
+}
+
+export function removeOf(removed: number): Proposal {
+  return { proposalType: 'remove', remove: { removed } };
+}
+
+export function contextOf(...extensions: Extension[]): Proposal {
+  return { proposalType: 'group_context_extensions', groupContextExtensions: { extensions } };
+}
+
+/** An Add of the outsider's KeyPackage with parts replaced, signed again by its owner. */
+export async function addSigned(
+  { outsider }: TestScene,
+  change: (keyPackage: KeyPackage) => Partial<KeyPackage>,
+): Promise<Proposal> {
+  const { keyPackage, privateKeys, suite } = outsider;
+  const forged = { ...keyPackage, ...change(keyPackage) };
+  const signed = await signKeyPackage(forged, privateKeys.signaturePrivateKey, suite.signature);
+  return addOf({ keyPackage: signed });
+}
+
+/** An Update by an actor, signed for that place in the group. */
+export async function updateBy(
+  group: PublicGroup,
+  { keyPackage, privateKeys, suite }: Actor,
+  leafIndex: number,
+): Promise<Proposal> {
+  const hpkePublicKey = nodeCrypto.x25519.generate().publicKey;
+  const place = { groupId: group.context.groupId, leafIndex };
+  const source = { leafNodeSource: 'update' } as const;
+  const tbs = { ...keyPackage.leafNode, ...source, hpkePublicKey, ...place };
+  const content = encodeLeafNodeTBS(tbs);
+  const key = privateKeys.signaturePrivateKey;
+  const signature = await signWithLabel(key, 'LeafNodeTBS', content, suite.signature);
+  return { proposalType: 'update', update: { leafNode: { ...tbs, signature } } };
+}
+
+export function roomExtension(title: string): Extension {
+  const room = { defaultRole: 'ordinary', sealedTitle: utf8(title), entries: [] } as const;
+  const extensionData = encodeRoomState({ kind: 'group', ...room });
+  return { extensionType: EXTENSION.roomState, extensionData };
+}
