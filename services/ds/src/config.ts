@@ -1,0 +1,66 @@
+import type { Domain } from '@roost/core/ids';
+import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '@roost/core/time';
+
+/** What an operator may set. Quantities have their defaults in `dsDefaults`. */
+export interface DsConfig {
+  /** The home domain: the hub of all groups here. */
+  readonly domain: Domain;
+  readonly limits: DsLimits;
+  readonly dispatch: DispatchConfig;
+}
+
+export interface DsLimits {
+  readonly membersMax: number;
+  readonly messageBytesMax: number;
+  /** How many epochs an application message may be behind. */
+  readonly epochTolerance: number;
+  readonly pageBytesMax: number;
+  /** How long commits and proposals are kept for members that were away. */
+  readonly logDays: number;
+  /** How long a joiner may take: as long as KeyPackages live. */
+  readonly joinInfoDays: number;
+  readonly cacheBytesMax: number;
+}
+
+export interface DispatchConfig {
+  readonly batchEventsMax: number;
+  readonly batchBytesMax: number;
+  readonly timeoutMs: number;
+  /** How often we look for rows that nobody told us of: another replica may have died. */
+  readonly pollMs: number;
+  /** How often each group's last number is told, so that a quiet one reveals a loss too. */
+  readonly headsMs: number;
+  readonly backoffFirstMs: number;
+  readonly backoffLastMs: number;
+}
+
+const MIB = 1024 * 1024;
+
+export const dsDefaults: Omit<DsConfig, 'domain'> = {
+  limits: {
+    membersMax: 2_000,
+    messageBytesMax: 256 * 1024,
+    epochTolerance: 2,
+    pageBytesMax: MIB,
+    logDays: 90,
+    joinInfoDays: 90,
+    cacheBytesMax: 256 * MIB,
+  },
+  dispatch: {
+    batchEventsMax: 256,
+    batchBytesMax: MIB,
+    timeoutMs: 10 * SECOND_MS,
+    pollMs: 2 * SECOND_MS,
+    headsMs: HOUR_MS,
+    backoffFirstMs: 20,
+    backoffLastMs: 10 * SECOND_MS,
+  },
+};
+
+/** How often what has expired is deleted. */
+export const SWEEP_MS = 10 * MINUTE_MS;
+
+/** Days since 1970-01-01: rows that expire carry no exact time. */
+export function dayOf(ms: number): number {
+  return Math.floor(ms / DAY_MS);
+}

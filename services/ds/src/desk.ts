@@ -1,0 +1,108 @@
+import { utf8 } from '@roost/core/bytes';
+import { Failure, malformed } from '@roost/core/failure';
+import { GroupId, printId } from '@roost/core/ids';
+import type { ScopedWire } from '@roost/core/ids';
+import type { Clock } from '@roost/core/time';
+import type { Crypto } from '@roost/crypto/crypto';
+import type { Database } from '@roost/postgres/database';
+import type { Executor } from '@roost/postgres/executor';
+import type { DsConfig } from './config.ts';
+import { Ear } from './ear.ts';
+import type { DsEvents } from './events.ts';
+import type { FanOutKeys } from './fan-out.ts';
+import { OutboxDraft } from './fan-out.ts';
+import type { Line } from './line.ts';
+import { findHeads } from './store/outbox.ts';
+import type { Vault } from './vault.ts';
+
+/** Called between steps, so that a test can stop a process there. In service it does nothing. */
+export type Faults = (point: FaultPoint) => void | Promise<void>;
+
+export type FaultPoint =
+  | 'accept.decided'
+  | 'accept.durable'
+  | 'dispatch.read'
+  | 'dispatch.answered'
+  | 'dispatch.deleted';
+
+/** What the handlers have on their desk. */
+export interface Desk {
+  readonly config: DsConfig;
+  readonly database: Database;
+  readonly crypto: Crypto;
+  readonly clock: Clock;
+  readonly vault: Vault;
+  readonly line: Line;
+  readonly keys: FanOutKeys;
+  readonly events: DsEvents;
+  readonly faults: Faults;
+  /** Tells the dispatcher that something waits. A lost call loses nothing. */
+  readonly wake: (partitions: Iterable<number>) => void;
+}
+
+/** What a transaction decided, and what to do once it is durable. */
+export interface Decided<Response> {
+  readonly response: Response;
+  readonly partitions?: Iterable<number>;
+  readonly keep?: () => void;
+}
+
+/** Changes one group: alone, in one transaction, and tells others after it. */
+export async function change<Response>(
+  desk: Desk,
+  ear: Ear,
+  decide: (tx: Executor) => Promise<Decided<Response>>,
+): Promise<Response> {
+  return await desk.line.run(ear.groupId.uuid, async () => {
+    const decided = await desk.database.transaction(async (tx) => {
+      const decision = await decide(tx);
+      await desk.faults('accept.decided');
+      return decision;
+    });
+    decided.keep?.();
+    await desk.faults('accept.durable');
+    if (decided.partitions !== undefined) desk.wake(decided.partitions);
+    return decided.response;
+  });
+}
+
+/** Reads a group as it was at one moment. */
+export async function look<Response>(
+  desk: Desk,
+  read: (tx: Executor) => Promise<Response>,
+): Promise<Response> {
+  return await desk.database.transaction(read, { isolation: 'REPEATABLE READ' });
+}
+
+/** What every request begins with: the group, which is ours, and the key to what is stored of it. */
+export function earOf(
+  { config, crypto }: Desk,
+  request: { readonly groupId: ScopedWire | undefined; readonly earKey: Uint8Array },
+): Ear {
+  const groupId = GroupId.parse(request.groupId, 'group_id');
+  if (groupId.domain !== config.domain) {
+    throw new Failure(
+      'FEDERATION_DENIED',
+      'federation is not configured: groups of other homeservers cannot be reached',
+    );
+  }
+  return new Ear(crypto, groupId, request.earKey);
+}
+
+/** The id as it stands inside MLS. */
+export function mlsGroupId(groupId: GroupId): Uint8Array {
+  return utf8(printId(groupId));
+}
+
+export function tlsOf(
+  message: { readonly tls: Uint8Array } | undefined,
+  field: string,
+): Uint8Array {
+  if (message === undefined || message.tls.length === 0) throw malformed(field, 'is missing');
+  return message.tls;
+}
+
+/** An outbox of one group, numbered on from what it gave out last. */
+export async function draftOf(desk: Desk, tx: Executor, ear: Ear): Promise<OutboxDraft> {
+  return new OutboxDraft(desk.keys, await findHeads(tx, [ear.groupId.uuid]));
+}

@@ -1,0 +1,209 @@
+import { decodeBusAnswer, encodeBusBatch, firstPair, PARTITIONS } from '@roost/bus/frames';
+import type { BusEvent, Mark } from '@roost/bus/frames';
+import type { Bus } from '@roost/bus/ports';
+import { GroupId } from '@roost/core/ids';
+import type { Domain, Uuid } from '@roost/core/ids';
+import { backoffMs, sleep } from '@roost/core/time';
+import type { Crypto } from '@roost/crypto/crypto';
+import type { Database } from '@roost/postgres/database';
+import type { DispatchConfig } from './config.ts';
+import type { Faults } from './desk.ts';
+import { isBefore, nextStep } from './domain/numbering.ts';
+import type { DsEvents } from './events.ts';
+import {
+  deleteClosedHeads,
+  deleteUpTo,
+  listHeads,
+  readStandings,
+  readWaiting,
+  waitingPartitions,
+} from './store/outbox.ts';
+import type { OutboxRow, Standing } from './store/outbox.ts';
+import { Wakeup } from './wakeup.ts';
+
+export interface DispatcherPorts {
+  readonly database: Database;
+  readonly bus: Bus;
+  readonly crypto: Crypto;
+  readonly events: DsEvents;
+  readonly faults: Faults;
+}
+
+/**
+ * Carries the outbox to the receiver, each partition by itself and in order. It keeps nothing: what it
+ * has to know it reads from the table, so that it may die anywhere, and two of them do no harm.
+ */
+export class Dispatcher {
+  readonly #ports: DispatcherPorts;
+  readonly #home: Domain;
+  readonly #config: DispatchConfig;
+  readonly #stop = new AbortController();
+  readonly #wakeups = Array.from({ length: PARTITIONS }, () => new Wakeup());
+  readonly #running: Promise<void>[];
+
+  constructor(ports: DispatcherPorts, home: Domain, config: DispatchConfig) {
+    this.#ports = ports;
+    this.#home = home;
+    this.#config = config;
+    const carriers = this.#wakeups.map((wakeup, partition) => this.#carry(partition, wakeup));
+    this.#running = [...carriers, this.#poll(), this.#tellHeads()];
+  }
+
+  /** Says that something waits. */
+  wake(partitions: Iterable<number>): void {
+    for (const partition of partitions) this.#wakeups[partition]?.wake();
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    for (const wakeup of this.#wakeups) wakeup.wake();
+    await Promise.all(this.#running);
+  }
+
+  get #isStopped(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
+  /** Empties a partition, then sleeps until something is put in. */
+  async #carry(partition: number, wakeup: Wakeup): Promise<void> {
+    for (let attempt = 0; !this.#isStopped;) {
+      try {
+        const stalled = new Set<Uuid>();
+        while (!this.#isStopped && (await this.#carryBatch(partition, stalled))) attempt = 0;
+        if (stalled.size === 0) await wakeup.wait();
+        else await this.#pause(attempt++);
+      } catch (error) {
+        if (this.#isStopped) return;
+        this.#ports.events.dispatchFailed(partition, attempt, error);
+        await this.#pause(attempt++);
+      }
+    }
+  }
+
+  /**
+   * Sends what waits the longest and removes what arrived; false where nothing waits but for groups
+   * that did not get on in this round. Those are put aside, so that they do not hold up the others.
+   */
+  async #carryBatch(partition: number, stalled: Set<Uuid>): Promise<boolean> {
+    const { database, faults } = this.#ports;
+    const { batchEventsMax, batchBytesMax } = this.#config;
+    const limits = { rowsMax: batchEventsMax, bytesMax: batchBytesMax };
+    const rows = await readWaiting(database, this.#home, partition, limits, [...stalled]);
+    if (rows.length === 0) return false;
+    await faults('dispatch.read');
+    const marks = await this.#send(
+      partition,
+      rows.map((row) => this.#eventOf(row)),
+    );
+    await this.#settle(partition, [...new Set(rows.map(({ id }) => id))], marks);
+    for (const { id, number } of rows) {
+      const mark = marks.get(id);
+      if (mark === undefined || isBefore(mark.mark, number)) stalled.add(id);
+    }
+    return true;
+  }
+
+  /** Removes what arrived. Where a receiver lost what is gone here too, tells it so. */
+  async #settle(
+    partition: number,
+    ids: readonly Uuid[],
+    marks: ReadonlyMap<Uuid, Mark>,
+  ): Promise<void> {
+    const { database, faults, events } = this.#ports;
+    await faults('dispatch.answered');
+    const arrived = [...marks].map(([id, { mark }]) => ({ id, mark }));
+    await deleteUpTo(database, this.#home, arrived);
+    await faults('dispatch.deleted');
+    // Read after the answer: a row that is missing now is one that nobody will send any more.
+    const standings = await readStandings(database, this.#home, ids);
+    const gaps = standings.flatMap((standing) => this.#gapOf(standing, marks.get(standing.id)));
+    if (gaps.length > 0) {
+      events.gapTold(partition);
+      await this.#send(partition, gaps);
+    }
+    await deleteClosedHeads(database, ids);
+  }
+
+  #gapOf({ id, lowest, head }: Standing, mark: Mark | undefined): BusEvent[] {
+    if (mark === undefined) return [];
+    const step = nextStep(mark.mark, lowest, head);
+    if (step.kind !== 'gap') return [];
+    const groupId = GroupId.of(id, this.#home);
+    return [{ kind: 'gap', groupId, prev: step.from, number: step.to, sealed: NOTHING }];
+  }
+
+  #eventOf({ id, number, prev, sealed }: OutboxRow): BusEvent {
+    return { kind: 'event', groupId: GroupId.of(id, this.#home), number, prev, sealed };
+  }
+
+  async #send(partition: number, events: readonly BusEvent[]): Promise<ReadonlyMap<Uuid, Mark>> {
+    const { timeoutMs } = this.#config;
+    const batch = encodeBusBatch({ source: this.#home, events });
+    const options = { timeoutMs, signal: this.#stop.signal };
+    const answer = decodeBusAnswer(await this.#ports.bus.request(partition, batch, options));
+    if (answer.gone.length > 0) this.#ports.events.queuesGone(answer.gone.length);
+    // Another hub's groups are none of ours, whatever the receiver says.
+    const ours = answer.marks.filter(({ groupId }) => groupId.domain === this.#home);
+    return new Map(ours.map((mark) => [mark.groupId.uuid, mark]));
+  }
+
+  /** What another replica left behind when it died. */
+  async #poll(): Promise<void> {
+    while (!this.#isStopped) {
+      try {
+        this.wake(await waitingPartitions(this.#ports.database, this.#home));
+      } catch {
+        // The database is away: whoever sends hears it, and we look again.
+      }
+      await sleep(this.#config.pollMs, this.#stop.signal);
+    }
+  }
+
+  /** Round after round, tells each group's last number, so that a quiet one reveals a loss too. */
+  async #tellHeads(): Promise<void> {
+    while (!this.#isStopped) {
+      await sleep(this.#config.headsMs, this.#stop.signal);
+      for (let attempt = 0, after: Uuid | undefined; !this.#isStopped;) {
+        try {
+          after = await this.#tellHeadsAfter(after);
+          if (after === undefined) break;
+          attempt = 0;
+        } catch (error) {
+          if (this.#isStopped) return;
+          this.#ports.events.dispatchFailed(-1, attempt, error);
+          await this.#pause(attempt++);
+        }
+      }
+    }
+  }
+
+  async #tellHeadsAfter(after: Uuid | undefined): Promise<Uuid | undefined> {
+    const { database } = this.#ports;
+    const heads = await listHeads(database, this.#home, after, this.#config.batchEventsMax);
+    for (const [partition, those] of Map.groupBy(heads, (head) => head.partition)) {
+      const events = those.map(({ id, pair }) => ({
+        kind: 'head' as const,
+        groupId: GroupId.of(id, this.#home),
+        number: pair,
+        prev: firstPair,
+        sealed: NOTHING,
+      }));
+      const marks = await this.#send(partition, events);
+      await this.#settle(
+        partition,
+        those.map(({ id }) => id),
+        marks,
+      );
+    }
+    return heads.at(-1)?.id;
+  }
+
+  async #pause(attempt: number): Promise<void> {
+    const { backoffFirstMs, backoffLastMs } = this.#config;
+    const random = (this.#ports.crypto.random(1)[0] ?? 0) / 256;
+    const ms = backoffMs(attempt, backoffFirstMs, backoffLastMs, random);
+    await sleep(ms, this.#stop.signal);
+  }
+}
+
+const NOTHING = new Uint8Array(0);

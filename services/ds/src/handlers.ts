@@ -1,0 +1,38 @@
+import type { DeliveryServiceDefinition } from '@roost/proto/roost/delivery/v1/delivery';
+import { callingKey } from '@roost/rpc/service';
+import type { Handlers } from '@roost/rpc/service';
+import { assert } from '@roost/core/assert';
+import type { Batcher } from './batcher.ts';
+import type { Desk } from './desk.ts';
+import { commit } from './handlers/commit.ts';
+import { createGroup } from './handlers/create-group.ts';
+import { deleteGroup } from './handlers/delete-group.ts';
+import { getExternalJoinInfo, joinGroup } from './handlers/join-group.ts';
+import { propose } from './handlers/propose.ts';
+import { getJoinInfo, getLog } from './handlers/read.ts';
+import { sendMessage } from './handlers/send-message.ts';
+import { updateQueueConfig } from './handlers/update-queue-config.ts';
+import type { Outcome, Send } from './sender.ts';
+
+export function deliveryHandlers(
+  desk: Desk,
+  batcher: Batcher<Send, Outcome>,
+): Handlers<typeof DeliveryServiceDefinition> {
+  return {
+    createGroup: async (request, context) => await createGroup(desk, request, callingKey(context)),
+    commit: async (request, context) => await commit(desk, request, callingKey(context)),
+    getExternalJoinInfo: async (request) => await getExternalJoinInfo(desk, request),
+    joinGroup: async (request, context) => await joinGroup(desk, request, callingKey(context)),
+    propose: async (request, context) => await propose(desk, request, callingKey(context)),
+    sendMessage: async (request, context) =>
+      await sendMessage(desk, batcher, request, callingKey(context)),
+    getJoinInfo: async (request, context) => await getJoinInfo(desk, request, callingKey(context)),
+    getLog: async (request, context) => await getLog(desk, request, callingKey(context)),
+    updateQueueConfig: async (request, context) => {
+      assert(context.proof !== undefined, 'the rule of this method asks for a signature');
+      const { publicKey: key, nonce } = context.proof;
+      return await updateQueueConfig(desk, request, { key, nonce });
+    },
+    deleteGroup: async (request, context) => await deleteGroup(desk, request, callingKey(context)),
+  };
+}

@@ -1,0 +1,161 @@
+import { equal } from '@roost/core/bytes';
+import { Failure } from '@roost/core/failure';
+import { leafOf, merge, roomOf, treeBytes } from '@roost/mls/public-group';
+import type { CommitMessage } from '@roost/mls/message';
+import type { PublicGroup, StagedCommit } from '@roost/mls/public-group';
+import { authorize } from '@roost/mls/room';
+import { stageCommit } from '@roost/mls/stage';
+import type { Executor } from '@roost/postgres/executor';
+import type {
+  GetExternalJoinInfoRequest,
+  GetExternalJoinInfoResponse,
+  JoinGroupRequest,
+  JoinGroupResponse,
+} from '@roost/proto/roost/delivery/v1/delivery';
+import { messageDigest, openAnswer } from '../answers.ts';
+import { change, draftOf, earOf, look, tlsOf } from '../desk.ts';
+import type { Decided, Desk } from '../desk.ts';
+import { matchDeclared, rosterAfterJoin } from '../domain/commit.ts';
+import type { AddedMember } from '../domain/commit.ts';
+import { memberOfKey, participantsOf } from '../domain/roster.ts';
+import type { QueueConfig } from '../domain/roster.ts';
+import { advance } from '../epoch-change.ts';
+import { toOthers } from '../fan-out.ts';
+import { assertPseudonym, linkOf, parseDeclaredLeaves, parseQueueConfig } from '../leaves.ts';
+import { findAccepted } from '../store/log.ts';
+import { groupUnknown } from '../vault.ts';
+import type { Opened } from '../vault.ts';
+import { isLate, parseCommit } from './commit.ts';
+
+export async function getExternalJoinInfo(
+  desk: Desk,
+  request: GetExternalJoinInfoRequest,
+): Promise<GetExternalJoinInfoResponse> {
+  const ear = earOf(desk, request);
+  return await look(desk, async (tx) => {
+    const opened = await desk.vault.look(tx, ear);
+    assertMayJoin(desk, opened, request.joinSecret);
+    const group = await desk.vault.state(tx, ear, opened.row);
+    return {
+      groupInfo: { tls: group.groupInfoTls },
+      ratchetTree: { tls: treeBytes(group) },
+      links: opened.roster.members.map(linkOf),
+    };
+  });
+}
+
+export async function joinGroup(
+  desk: Desk,
+  request: JoinGroupRequest,
+  key: Uint8Array,
+): Promise<JoinGroupResponse> {
+  const ear = earOf(desk, request);
+  const submitted = {
+    ...parseCommit(ear, tlsOf(request.commit, 'commit')),
+    key,
+    joinSecret: request.joinSecret,
+    groupInfo: tlsOf(request.groupInfo, 'group_info'),
+    queue: parseQueueConfig(request.queueConfig, desk.config.domain, 'queue_config'),
+  };
+  return await change(desk, ear, async (tx) => {
+    const opened = await desk.vault.lock(tx, ear);
+    return await decide(desk, tx, opened, submitted);
+  });
+}
+
+interface Submitted {
+  readonly key: Uint8Array;
+  readonly joinSecret: Uint8Array;
+  readonly message: CommitMessage;
+  readonly groupInfo: Uint8Array;
+  readonly queue: QueueConfig;
+}
+
+async function decide(
+  desk: Desk,
+  tx: Executor,
+  opened: Opened,
+  submitted: Submitted,
+): Promise<Decided<JoinGroupResponse>> {
+  const { key, message } = submitted;
+  const { ear, row, roster } = opened;
+  const digest = messageDigest(desk.crypto, ear, message.tls);
+  const earlier = await earlierAnswer(tx, opened, submitted, digest);
+  if (earlier !== undefined) return { response: { result: earlier } };
+  assertMayJoin(desk, opened, submitted.joinSecret);
+  if (isLate(message, row.epoch)) {
+    desk.events.epochConflict();
+    const value = { currentEpoch: row.epoch, events: [] };
+    return { response: { result: { $case: 'conflict', value } } };
+  }
+
+  const group = await desk.vault.state(tx, ear, row);
+  const now = desk.clock.now();
+  const staged = stageCommit(group, message, { groupInfo: submitted.groupInfo, now });
+  const joined = judgeJoin(group, opened, submitted, staged);
+  const epoch = row.epoch + 1n;
+  const acceptedAtMs = BigInt(now);
+  const changed = await advance(desk, tx, {
+    ear,
+    row,
+    draft: await draftOf(desk, tx, ear),
+    message,
+    digest,
+    sender: key.slice(),
+    acceptedAtMs,
+    group: merge(staged),
+    roster: rosterAfterJoin(roster, joined, epoch),
+    recipients: toOthers(roster.members, undefined),
+    welcomes: [],
+  });
+  const value = { epoch, acceptedAtMs };
+  return { response: { result: { $case: 'accepted', value } }, ...changed };
+}
+
+/** Who joined by this very commit is a member by now, and asks again. */
+async function earlierAnswer(
+  tx: Executor,
+  { ear, row, roster }: Opened,
+  { key }: Submitted,
+  digest: Uint8Array,
+): Promise<JoinGroupResponse['result']> {
+  if (memberOfKey(roster, key) === undefined) return undefined;
+  const [earlier] = await findAccepted(tx, [{ id: row.id, digest }]);
+  if (earlier === undefined) return undefined;
+  const { epoch, acceptedAtMs } = openAnswer(ear, digest, earlier.sealed, key);
+  return { $case: 'accepted', value: { epoch, acceptedAtMs } };
+}
+
+/** A used secret, a wrong one and no group at all are one refusal. */
+function assertMayJoin({ crypto }: Desk, { roster }: Opened, joinSecret: Uint8Array): void {
+  const { joinSecretHash } = roster;
+  const isRight =
+    joinSecretHash !== undefined && crypto.equal(crypto.sha256(joinSecret), joinSecretHash);
+  if (!isRight || participantsOf(roster.members).length !== 1) throw groupUnknown();
+}
+
+function judgeJoin(
+  group: PublicGroup,
+  { roster }: Opened,
+  { key, queue }: Submitted,
+  staged: StagedCommit,
+): AddedMember {
+  const { leafIndex } = staged.actor.kind === 'joiner' ? staged.actor : notExternal();
+  const leaf = leafOf(staged.next, leafIndex);
+  if (leaf === undefined || !equal(leaf.signaturePublicKey, key)) {
+    throw new Failure('NOT_ALLOWED', 'the commit is not of the leaf key that signed the request');
+  }
+  if (staged.removed.length > 0) {
+    throw new Failure('NOT_ALLOWED', 'whoever joins by a secret removes nobody');
+  }
+  assertPseudonym(leaf);
+  const declared = parseDeclaredLeaves(staged.authenticatedData);
+  matchDeclared([leaf.signaturePublicKey], declared);
+  const { participant, wrappedLinkKey, leafSignatureKey } = declared[0] ?? notExternal();
+  authorize(roomOf(group), participantsOf(roster.members), participant, { kind: 'external_join' });
+  return { leafIndex, signatureKey: leafSignatureKey, participant, wrappedLinkKey, queue };
+}
+
+function notExternal(): never {
+  throw new Failure('INVALID_MLS', 'the commit is not an external one (RFC 9420 §12.4.3.2)');
+}

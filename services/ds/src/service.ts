@@ -1,0 +1,96 @@
+import type { Bus } from '@roost/bus/ports';
+import type { Clock } from '@roost/core/time';
+import type { Crypto } from '@roost/crypto/crypto';
+import type { Database } from '@roost/postgres/database';
+import { DeliveryServiceDefinition } from '@roost/proto/roost/delivery/v1/delivery';
+import { bind } from '@roost/rpc/service';
+import type { ServiceBinding } from '@roost/rpc/service';
+import type { Log } from '@roost/service/log';
+import { assert } from '@roost/core/assert';
+import { Batcher } from './batcher.ts';
+import type { DsConfig } from './config.ts';
+import type { Desk, Faults } from './desk.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { dsEvents } from './events.ts';
+import { deliveryHandlers } from './handlers.ts';
+import { Line } from './line.ts';
+import { sendBatch } from './sender.ts';
+import type { Outcome, Send } from './sender.ts';
+import { Sweeper } from './sweeper.ts';
+import { Vault } from './vault.ts';
+
+export interface DsPorts {
+  readonly database: Database;
+  readonly crypto: Crypto;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly bus: Bus;
+  /** 32 bytes, shared with the QS and in no database. */
+  readonly transportKey: Uint8Array;
+  /** From outside the database; grows with each restore of it and never repeats. */
+  readonly incarnation: number;
+  readonly faults?: Faults;
+}
+
+export interface RunningDs {
+  readonly bindings: readonly ServiceBinding[];
+  /** Ends the background work; what waits in the outbox is carried after the next start. */
+  close(): Promise<void>;
+}
+
+export const migrations = new URL('../migrations/', import.meta.url);
+
+/** Starts the DS over a migrated database. */
+export async function openDs(config: DsConfig, ports: DsPorts): Promise<RunningDs> {
+  const { database, crypto, clock, bus, transportKey, incarnation } = ports;
+  const { faults = noFaults } = ports;
+  assert(transportKey.length === 32, 'the transport key is 32 bytes long');
+  assert(incarnation >= 1 && incarnation < 2 ** 32, 'an incarnation is a 32-bit number from 1 on');
+
+  const events = dsEvents(ports.log);
+  const dispatcher = new Dispatcher(
+    { database, bus, crypto, events, faults },
+    config.domain,
+    config.dispatch,
+  );
+  const sweeper = new Sweeper({ database, clock, events }, config.limits);
+  const desk: Desk = {
+    config,
+    database,
+    crypto,
+    clock,
+    vault: new Vault(crypto, config.limits.cacheBytesMax),
+    line: new Line(LINE_MAX),
+    keys: { crypto, transportKey, incarnation },
+    events,
+    faults,
+    wake: (partitions) => dispatcher.wake(partitions),
+  };
+  const batcher = new Batcher<Send, Outcome>(async (sends) => await sendBatch(desk, sends), {
+    ...BATCHING,
+    onSplit: events.batchSplit,
+  });
+  const handlers = deliveryHandlers(desk, batcher);
+  const binding = bind(DeliveryServiceDefinition, handlers, {
+    audience: config.domain,
+    clock,
+    crypto,
+  });
+  const close = async (): Promise<void> => {
+    await Promise.all([dispatcher.close(), sweeper.close()]);
+  };
+  return { bindings: [binding], close };
+}
+
+/** Who waits for one group; a caller beyond is asked to come back. */
+const LINE_MAX = 256;
+
+const BATCHING = {
+  lanes: 2,
+  itemsMax: 128,
+  bytesMax: 4 * 1024 * 1024,
+  waitingMax: 4_096,
+  sizeOf: ({ message }: Send) => message.tls.length,
+};
+
+function noFaults(): void {}

@@ -1,0 +1,287 @@
+import { assert } from '@roost/core/assert';
+import type { Domain, Uuid } from '@roost/core/ids';
+import type { Executor } from '@roost/postgres/executor';
+import { rowsStatement, statement } from '@roost/postgres/statement';
+import type { Numbered, Pair } from '../domain/numbering.ts';
+
+/** The last number that a group gave out for a destination. */
+export interface Head {
+  readonly id: Uuid;
+  readonly destination: Domain;
+  readonly pair: Pair;
+}
+
+/** A part of the fan-out of an event, sealed under the transport key. */
+export interface OutboxRow extends Numbered {
+  readonly id: Uuid;
+  readonly destination: Domain;
+  readonly partition: number;
+  readonly sealed: Uint8Array;
+}
+
+export async function findHeads(on: Executor, ids: readonly Uuid[]): Promise<readonly Head[]> {
+  return (await selectHeads(on, ids)).map(headOf);
+}
+
+/** Writes rows and the heads that they lead to, in the transaction that accepts their events. */
+export async function insertOutbox(
+  tx: Executor,
+  rows: readonly OutboxRow[],
+  heads: readonly (Head & { readonly partition: number })[],
+): Promise<void> {
+  if (rows.length === 0) return;
+  await Promise.all([
+    insertRows(
+      tx,
+      rows.map(({ id, destination, partition, number, prev, sealed }) => [
+        id,
+        destination,
+        partition,
+        number.incarnation,
+        number.n,
+        prev.incarnation,
+        prev.n,
+        sealed,
+      ]),
+    ),
+    putHeads(
+      tx,
+      heads.map(({ id, destination, partition, pair }) => [
+        id,
+        destination,
+        partition,
+        pair.incarnation,
+        pair.n,
+      ]),
+    ),
+  ]);
+}
+
+export interface WaitingLimits {
+  readonly rowsMax: number;
+  readonly bytesMax: number;
+}
+
+/**
+ * The rows of a partition that wait the longest, but for groups that are stalled. One row at least,
+ * however large. Of each group it is a beginning: a row that is not seen yet is never before one that is.
+ */
+export async function readWaiting(
+  on: Executor,
+  destination: Domain,
+  partition: number,
+  { rowsMax, bytesMax }: WaitingLimits,
+  stalled: readonly Uuid[],
+): Promise<readonly OutboxRow[]> {
+  const rows = await selectWaiting(on, destination, partition, stalled, rowsMax, bytesMax);
+  return rows.map((row) => ({
+    ...numberedOf(row),
+    id: row.id,
+    destination,
+    partition,
+    sealed: row.sealed,
+  }));
+}
+
+/** Deletes what the receiver has, by its marks. */
+export async function deleteUpTo(
+  on: Executor,
+  destination: Domain,
+  marks: readonly { readonly id: Uuid; readonly mark: Pair }[],
+): Promise<void> {
+  if (marks.length === 0) return;
+  await deleteRows(
+    on,
+    marks.map(({ id, mark }) => [id, mark.incarnation, mark.n]),
+    destination,
+  );
+}
+
+/** What a group has left for a destination: read in one statement, so that both are of one moment. */
+export interface Standing {
+  readonly id: Uuid;
+  readonly lowest: Numbered | undefined;
+  readonly head: Pair;
+}
+
+export async function readStandings(
+  on: Executor,
+  destination: Domain,
+  ids: readonly Uuid[],
+): Promise<readonly Standing[]> {
+  const rows = await selectStandings(on, destination, ids);
+  return rows.map((row) => ({
+    id: row.id,
+    lowest: row.n === null ? undefined : numberedOf({ ...row, n: row.n }),
+    head: { incarnation: Number(row.headIncarnation), n: row.headN },
+  }));
+}
+
+/** Heads of deleted groups go with their last row. */
+export const deleteClosedHeads = statement<[ids: readonly Uuid[]], never>(
+  'ds_delete_closed_heads',
+  `DELETE FROM outbox_heads
+    WHERE closed AND group_id = ANY ($1::uuid[])
+      AND NOT EXISTS (SELECT FROM outbox WHERE outbox.group_id = outbox_heads.group_id)`,
+);
+
+/** Which partitions have something waiting. */
+export async function waitingPartitions(on: Executor, destination: Domain): Promise<number[]> {
+  return (await selectPartitions(on, destination)).map(({ partition }) => partition);
+}
+
+/** The next heads after a group id, for telling them all round by round. */
+export async function listHeads(
+  on: Executor,
+  destination: Domain,
+  after: Uuid | undefined,
+  rowsMax: number,
+): Promise<readonly (Head & { readonly partition: number })[]> {
+  const rows = await selectHeadsAfter(on, destination, after ?? null, rowsMax);
+  return rows.map((row) => ({ ...headOf(row), partition: row.partition }));
+}
+
+interface HeadRow {
+  readonly id: Uuid;
+  readonly destination: Domain;
+  readonly incarnation: bigint;
+  readonly n: bigint;
+}
+
+interface NumberRow {
+  readonly incarnation: bigint | null;
+  readonly n: bigint;
+  readonly prevIncarnation: bigint | null;
+  readonly prevN: bigint | null;
+}
+
+function headOf({ id, destination, incarnation, n }: HeadRow): Head {
+  return { id, destination, pair: { incarnation: Number(incarnation), n } };
+}
+
+function numberedOf({ incarnation, n, prevIncarnation, prevN }: NumberRow): Numbered {
+  assert(prevN !== null, 'a row of the outbox knows the one before it');
+  return {
+    number: { incarnation: Number(incarnation), n },
+    prev: { incarnation: Number(prevIncarnation), n: prevN },
+  };
+}
+
+const selectHeads = statement<[ids: readonly Uuid[]], HeadRow>(
+  'ds_find_heads',
+  `SELECT group_id AS id, destination, incarnation, n
+     FROM outbox_heads
+    WHERE group_id = ANY ($1::uuid[])`,
+);
+
+const insertRows = rowsStatement<
+  readonly [Uuid, Domain, number, number, bigint, number, bigint, Uint8Array],
+  never
+>(
+  'ds_insert_outbox',
+  { types: ['uuid', 'text', 'smallint', 'bigint', 'bigint', 'bigint', 'bigint', 'bytea'] },
+  (values) =>
+    `INSERT INTO outbox (group_id, destination, partition, incarnation, n,
+                         prev_incarnation, prev_n, sealed)
+     ${values}`,
+);
+
+const putHeads = rowsStatement<readonly [Uuid, Domain, number, number, bigint], never>(
+  'ds_put_heads',
+  { types: ['uuid', 'text', 'smallint', 'bigint', 'bigint'] },
+  (values) =>
+    `INSERT INTO outbox_heads (group_id, destination, partition, incarnation, n)
+     ${values}
+     ON CONFLICT (group_id, destination)
+     DO UPDATE SET incarnation = excluded.incarnation, n = excluded.n`,
+);
+
+const selectWaiting = statement<
+  [
+    destination: Domain,
+    partition: number,
+    stalled: readonly Uuid[],
+    rowsMax: number,
+    bytesMax: number,
+  ],
+  NumberRow & { id: Uuid; sealed: Uint8Array }
+>(
+  'ds_read_waiting',
+  `WITH oldest AS (
+     SELECT position, group_id, incarnation, n,
+            sum(length(sealed)) OVER (ORDER BY position) - length(sealed) AS bytes_before
+       FROM (SELECT position, group_id, incarnation, n, sealed
+               FROM outbox
+              WHERE destination = $1 AND partition = $2 AND NOT (group_id = ANY ($3::uuid[]))
+              ORDER BY position
+              LIMIT $4) AS waiting
+   )
+   SELECT outbox.group_id AS id, outbox.incarnation, outbox.n,
+          outbox.prev_incarnation AS "prevIncarnation", outbox.prev_n AS "prevN", outbox.sealed
+     FROM oldest JOIN outbox
+       ON outbox.group_id = oldest.group_id AND outbox.destination = $1
+      AND outbox.incarnation = oldest.incarnation AND outbox.n = oldest.n
+    WHERE oldest.bytes_before < $5
+    ORDER BY oldest.position`,
+);
+
+const deleteRows = rowsStatement<
+  readonly [Uuid, number, bigint],
+  never,
+  readonly [destination: Domain]
+>(
+  'ds_delete_outbox',
+  { types: ['uuid', 'bigint', 'bigint'], fixed: 1 },
+  (values) =>
+    `DELETE FROM outbox
+      USING (${values}) AS marks (group_id, incarnation, n)
+      WHERE outbox.group_id = marks.group_id AND outbox.destination = $1
+        AND (outbox.incarnation, outbox.n) <= (marks.incarnation, marks.n)`,
+);
+
+const selectStandings = statement<
+  [destination: Domain, ids: readonly Uuid[]],
+  {
+    id: Uuid;
+    incarnation: bigint | null;
+    n: bigint | null;
+    prevIncarnation: bigint | null;
+    prevN: bigint | null;
+    headIncarnation: bigint;
+    headN: bigint;
+  }
+>(
+  'ds_read_standings',
+  `SELECT heads.group_id AS id, lowest.incarnation, lowest.n,
+          lowest.prev_incarnation AS "prevIncarnation", lowest.prev_n AS "prevN",
+          heads.incarnation AS "headIncarnation", heads.n AS "headN"
+     FROM outbox_heads AS heads
+     LEFT JOIN LATERAL (
+       SELECT incarnation, n, prev_incarnation, prev_n
+         FROM outbox
+        WHERE outbox.group_id = heads.group_id AND outbox.destination = heads.destination
+        ORDER BY incarnation, n
+        LIMIT 1
+     ) AS lowest ON true
+    WHERE heads.destination = $1 AND heads.group_id = ANY ($2::uuid[])`,
+);
+
+const selectPartitions = statement<[destination: Domain], { partition: number }>(
+  'ds_waiting_partitions',
+  `SELECT partition
+     FROM generate_series(0, 15) AS partition
+    WHERE EXISTS (SELECT FROM outbox
+                   WHERE outbox.destination = $1 AND outbox.partition = partition.partition)`,
+);
+
+const selectHeadsAfter = statement<
+  [destination: Domain, after: Uuid | null, rowsMax: number],
+  HeadRow & { partition: number }
+>(
+  'ds_list_heads',
+  `SELECT group_id AS id, destination, partition, incarnation, n
+     FROM outbox_heads
+    WHERE destination = $1 AND ($2::uuid IS NULL OR group_id > $2)
+    ORDER BY group_id
+    LIMIT $3`,
+);
