@@ -73,6 +73,12 @@ export const deleteLastResort = statement<
     WHERE client_id = $1 AND is_last_resort AND NOT key_package_ref = ANY ($2::bytea[])`,
 );
 
+/** For a client that is deleted: before its handles, as a claim takes both in this order. */
+export const deletePackages = statement<[clientId: bigint], never>(
+  'qs_delete_packages',
+  `DELETE FROM add_packages WHERE client_id = $1`,
+);
+
 /** Takes one single-use package of each client; passes over those that others are taking. */
 export const takePackages = statement<
   [clientIds: readonly bigint[], now: Date],

@@ -1,0 +1,26 @@
+import type { Domain } from '@roost/core/ids';
+import type { Clock } from '@roost/core/time';
+import type { Crypto } from '@roost/crypto/crypto';
+import type { Database } from '@roost/postgres/database';
+import type { QueueServiceDefinition } from '@roost/proto/roost/queue/v1/queue';
+import type { Handlers } from '@roost/rpc/service';
+import type { QsLimits } from '../config.ts';
+import type { SecretKeys } from '../keys.ts';
+import type { Listeners } from '../listeners.ts';
+import type { QueueWriter } from '../queue-writer.ts';
+import type { Records } from '../records.ts';
+
+/** What the handlers stand on. */
+export interface Dependencies {
+  readonly domain: Domain;
+  readonly limits: QsLimits;
+  readonly database: Database;
+  readonly crypto: Crypto;
+  readonly clock: Clock;
+  readonly keys: SecretKeys;
+  readonly records: Records;
+  readonly writer: QueueWriter;
+  readonly listeners: Listeners;
+}
+
+export type QueueHandlers = Handlers<typeof QueueServiceDefinition>;

@@ -1,0 +1,279 @@
+import {
+  decodeBusBatch,
+  encodeBusAnswer,
+  firstPair,
+  openFanOut,
+  type BusEvent,
+  type Gone,
+  type Pair,
+  type Recipient,
+} from '@roost/bus/frames';
+import { decodeGroupEvent } from '@roost/bus/group-event';
+import { bindingOf } from '@roost/bus/queue-config';
+import { toHex } from '@roost/core/bytes';
+import { Failure } from '@roost/core/failure';
+import { printId, type Domain, type GroupId } from '@roost/core/ids';
+import type { Clock } from '@roost/core/time';
+import type { Crypto } from '@roost/crypto/crypto';
+import type { Database } from '@roost/postgres/database';
+import type { Executor } from '@roost/postgres/executor';
+import type { QsEvents } from './events.ts';
+import type { SecretKeys } from './keys.ts';
+import type { Listeners } from './listeners.ts';
+import { takes } from './marks.ts';
+import type { Entry, QueueWriter, Stored } from './queue-writer.ts';
+import { findRecipients, STATE } from './store/handles.ts';
+import { bury, findMarks, moveMarks, type DeadLetter, type MovedMark } from './store/marks.ts';
+
+export interface ReceiverPorts {
+  readonly domain: Domain;
+  readonly database: Database;
+  readonly crypto: Crypto;
+  readonly clock: Clock;
+  readonly keys: SecretKeys;
+  readonly transportKey: Uint8Array;
+  readonly writer: QueueWriter;
+  readonly listeners: Listeners;
+  readonly events: QsEvents;
+}
+
+/** One recipient of one event, and what to store for it. */
+interface Delivery {
+  readonly recipient: Recipient;
+  readonly hash: Uint8Array;
+  readonly binding: Uint8Array;
+  readonly entry: Entry;
+}
+
+interface OpenedEvent {
+  readonly event: BusEvent;
+  readonly tag: string;
+  /** `undefined` where it does not decode. */
+  readonly deliveries: readonly Delivery[] | undefined;
+}
+
+interface Outcome {
+  readonly stored: readonly Stored[];
+  readonly gone: readonly Gone[];
+  /** As this transaction left them. */
+  readonly marks: ReadonlyMap<string, Pair>;
+}
+
+type Group = { readonly groupId: GroupId; readonly tag: Uint8Array };
+
+/** How often a batch is tried anew, when another with the same groups was faster. */
+const ATTEMPTS_MAX = 5;
+
+/**
+ * Stores what the DS sends (design §6, "Receiving"). Every event moves the mark of its group in the
+ * transaction that stores it; so a batch may come twice, late, or in parts.
+ */
+export class Receiver {
+  readonly #ports: ReceiverPorts;
+
+  constructor(ports: ReceiverPorts) {
+    this.#ports = ports;
+  }
+
+  async receive(bytes: Uint8Array): Promise<Uint8Array> {
+    const { domain, database, listeners } = this.#ports;
+    const { source, events } = decodeBusBatch(bytes);
+    if (source !== domain) {
+      throw new Failure('FEDERATION_DENIED', 'federation is not configured');
+    }
+    const groups = this.#groupsOf(source, events);
+    const opened = events.map((event) => this.#open(event));
+    const outcome = await this.#attempt(source, groups, opened);
+    for (const { clientId, runs } of outcome.stored) listeners.deliver(clientId, runs);
+
+    // Read after the transaction has ended, but for those that it set itself.
+    const others = [...groups].filter(([key]) => !outcome.marks.has(key));
+    const rows = await findMarks(
+      database,
+      others.map(([, { tag }]) => tag),
+    );
+    const read = new Map(rows.map(({ tag, mark }) => [toHex(tag), mark]));
+    const marks = [...groups].map(([key, { groupId, tag }]) => ({
+      groupId,
+      mark: outcome.marks.get(key) ?? read.get(toHex(tag)) ?? firstPair,
+    }));
+    return encodeBusAnswer({ marks, gone: outcome.gone });
+  }
+
+  #groupsOf(source: Domain, events: readonly BusEvent[]): Map<string, Group> {
+    const groups = new Map<string, Group>();
+    for (const { groupId } of events) {
+      const key = printId(groupId);
+      if (groups.has(key)) continue;
+      groups.set(key, { groupId, tag: this.#ports.keys.markTag(source, groupId) });
+    }
+    return groups;
+  }
+
+  #open(event: BusEvent): OpenedEvent {
+    const tag = printId(event.groupId);
+    if (event.kind !== 'event') return { event, tag, deliveries: [] };
+    try {
+      return { event, tag, deliveries: this.#deliveriesOf(event) };
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      return { event, tag, deliveries: undefined };
+    }
+  }
+
+  #deliveriesOf(event: BusEvent): Delivery[] | undefined {
+    const { crypto, transportKey } = this.#ports;
+    const fanOut = openFanOut(crypto, transportKey, event);
+    if (fanOut === undefined) return undefined;
+    const { groupId } = event;
+    const isSharedUsed = fanOut.recipients.some(({ extra }) => extra.length === 0);
+    const shared = isSharedUsed ? this.#entryOf(groupId, fanOut.groupEvent) : undefined;
+    return fanOut.recipients.map((recipient) => ({
+      recipient,
+      hash: crypto.sha256(recipient.handle),
+      binding: bindingOf(crypto, recipient.handle, groupId),
+      entry:
+        shared !== undefined && recipient.extra.length === 0
+          ? shared
+          : this.#entryOf(groupId, recipient.extra),
+    }));
+  }
+
+  #entryOf(groupId: GroupId, groupEvent: Uint8Array): Entry {
+    const decoded = decodeGroupEvent(groupEvent);
+    if (printId(decoded.groupId) !== printId(groupId)) {
+      throw new Failure('MALFORMED', 'GroupEvent: it is of another group');
+    }
+    return this.#ports.writer.eventEntry(groupEvent, decoded.kind === 'welcome');
+  }
+
+  async #attempt(
+    source: Domain,
+    groups: ReadonlyMap<string, Group>,
+    opened: readonly OpenedEvent[],
+  ): Promise<Outcome> {
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      try {
+        return await this.#ports.database.transaction((tx) =>
+          this.#store(tx, source, groups, opened),
+        );
+      } catch (error) {
+        if (!(error instanceof MarksMoved)) throw error;
+      }
+    }
+    throw new Failure('UNAVAILABLE', 'too many deliver the same events');
+  }
+
+  async #store(
+    tx: Executor,
+    source: Domain,
+    groups: ReadonlyMap<string, Group>,
+    opened: readonly OpenedEvent[],
+  ): Promise<Outcome> {
+    const deliveries = opened.flatMap((each) => each.deliveries ?? []);
+    const [rows, recipients] = await Promise.all([
+      findMarks(
+        tx,
+        [...groups.values()].map(({ tag }) => tag),
+      ),
+      this.#recipientsOf(tx, source, deliveries),
+    ]);
+    const { taken, moved } = decide(groups, opened, rows);
+    const { arrivals, gone, refused } = route(opened, taken, recipients);
+    const { stored, lost } = await this.#ports.writer.append(tx, arrivals);
+    await this.#burySome(tx, groups, taken);
+    if (!(await moveMarks(tx, [...moved.values()]))) throw new MarksMoved();
+    this.#ports.events.stored({ events: taken.length, refused, lost });
+    return { stored, gone, marks: new Map([...moved].map(([key, { mark }]) => [key, mark])) };
+  }
+
+  async #recipientsOf(
+    tx: Executor,
+    source: Domain,
+    deliveries: readonly Delivery[],
+  ): Promise<ReadonlyMap<Delivery, FoundRecipient>> {
+    if (deliveries.length === 0) return new Map();
+    const hashes = deliveries.map(({ hash }) => hash);
+    const bindings = deliveries.map(({ binding }) => binding);
+    const found = new Map<Delivery, FoundRecipient>();
+    for (const row of await findRecipients(tx, hashes, bindings, source)) {
+      const delivery = deliveries[Number(row.number) - 1];
+      if (delivery !== undefined) found.set(delivery, row);
+    }
+    return found;
+  }
+
+  async #burySome(
+    tx: Executor,
+    groups: ReadonlyMap<string, Group>,
+    taken: readonly OpenedEvent[],
+  ): Promise<void> {
+    const letters: DeadLetter[] = [];
+    for (const { event, tag: key, deliveries } of taken) {
+      const kind = deliveries === undefined ? 'undecodable' : event.kind;
+      const group = groups.get(key);
+      if (group === undefined || kind === 'event' || kind === 'head') continue;
+      letters.push({ tag: group.tag, number: event.number, kind, sealed: event.sealed });
+    }
+    await bury(tx, letters, new Date(this.#ports.clock.now()));
+    if (letters.length > 0) this.#ports.events.buried(letters.length);
+  }
+}
+
+type FoundRecipient = Awaited<ReturnType<typeof findRecipients>>[number];
+
+/** Another transaction moved one of the marks that this one had read. */
+class MarksMoved extends Error {
+  override readonly name = 'MarksMoved';
+}
+
+/** Which events are taken, in order, and where that leaves the marks. */
+function decide(
+  groups: ReadonlyMap<string, Group>,
+  opened: readonly OpenedEvent[],
+  rows: readonly { readonly tag: Uint8Array; readonly mark: Pair }[],
+) {
+  const read = new Map(rows.map(({ tag, mark }) => [toHex(tag), mark]));
+  const moved = new Map<string, MovedMark>();
+  const taken: OpenedEvent[] = [];
+  for (const each of opened) {
+    const group = groups.get(each.tag);
+    if (group === undefined) continue;
+    const before = moved.get(each.tag);
+    const from = before?.from ?? read.get(toHex(group.tag)) ?? firstPair;
+    if (!takes(before?.mark ?? from, each.event)) continue;
+    moved.set(each.tag, { tag: group.tag, from, mark: each.event.number });
+    taken.push(each);
+  }
+  return { taken, moved };
+}
+
+/**
+ * What goes into which queue. Only the true hub hears of a deleted client; a silenced handle answers
+ * as a delivery does. What is gone is told with every repetition, as an answer can be lost.
+ */
+function route(
+  opened: readonly OpenedEvent[],
+  taken: readonly OpenedEvent[],
+  recipients: ReadonlyMap<Delivery, FoundRecipient>,
+) {
+  const isTaken = new Set(taken);
+  const arrivals = new Map<bigint, Entry[]>();
+  const gone: Gone[] = [];
+  let refused = 0;
+  for (const each of opened) {
+    for (const delivery of each.deliveries ?? []) {
+      const found = recipients.get(delivery);
+      if (found?.isBound !== true) {
+        refused++;
+      } else if (found.state === STATE.gone) {
+        gone.push({ groupId: each.event.groupId, handle: delivery.recipient.handle });
+      } else if (found.state === STATE.active && found.clientId !== null && isTaken.has(each)) {
+        const entries = arrivals.get(found.clientId);
+        if (entries === undefined) arrivals.set(found.clientId, [delivery.entry]);
+        else entries.push(delivery.entry);
+      }
+    }
+  }
+  return { arrivals, gone, refused };
+}

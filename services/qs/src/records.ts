@@ -1,0 +1,94 @@
+import type { Domain, QsClientId, QsUserId, Uuid } from '@roost/core/ids';
+import { Failure } from '@roost/core/failure';
+import { monthOf, type Clock } from '@roost/core/time';
+import type { Database } from '@roost/postgres/database';
+import type { KeyOf } from '@roost/rpc/service';
+import { LRUCache } from 'lru-cache';
+import {
+  findClient,
+  findUser,
+  touchClient,
+  type ClientRecord,
+  type UserRecord,
+} from './store/records.ts';
+
+const CACHED_MAX = 10_000;
+
+/**
+ * Finds records by their ids. What is kept never changes; that a record may have been deleted is found
+ * by whatever is done with it.
+ */
+export class Records {
+  readonly #domain: Domain;
+  readonly #database: Database;
+  readonly #clock: Clock;
+  readonly #users = new LRUCache<Uuid, UserRecord>({ max: CACHED_MAX });
+  readonly #clients = new LRUCache<Uuid, ClientRecord>({ max: CACHED_MAX });
+  /** The month in which activity was last written down. */
+  readonly #months = new LRUCache<bigint, number>({ max: CACHED_MAX });
+
+  constructor(domain: Domain, database: Database, clock: Clock) {
+    this.#domain = domain;
+    this.#database = database;
+    this.#clock = clock;
+  }
+
+  readonly keyOf: KeyOf = async ({ qsUser, qsClient }) => {
+    if (qsUser !== undefined) return (await this.findUser(qsUser))?.authKey;
+    if (qsClient !== undefined) return (await this.findClient(qsClient))?.authKey;
+    return undefined;
+  };
+
+  async user(id: QsUserId): Promise<UserRecord> {
+    const found = await this.findUser(id);
+    if (found === undefined) throw queueUnknown();
+    return found;
+  }
+
+  async client(id: QsClientId): Promise<ClientRecord> {
+    const found = await this.findClient(id);
+    if (found === undefined) throw queueUnknown();
+    return found;
+  }
+
+  async findUser({ uuid, domain }: QsUserId): Promise<UserRecord | undefined> {
+    this.assertHere(domain);
+    const known = this.#users.get(uuid);
+    if (known !== undefined) return known;
+    const [found] = await findUser(this.#database, uuid);
+    if (found !== undefined) this.#users.set(uuid, found);
+    return found;
+  }
+
+  async findClient({ uuid, domain }: QsClientId): Promise<ClientRecord | undefined> {
+    this.assertHere(domain);
+    const known = this.#clients.get(uuid);
+    if (known !== undefined) return known;
+    const [found] = await findClient(this.#database, uuid);
+    if (found !== undefined) this.#clients.set(uuid, found);
+    return found;
+  }
+
+  forget(uuid: Uuid): void {
+    this.#clients.delete(uuid);
+  }
+
+  /** Writes down that a client is in use, by the month and once. */
+  async touch({ clientId }: ClientRecord): Promise<void> {
+    const month = monthOf(this.#clock.now());
+    if (this.#months.get(clientId) === month) return;
+    await touchClient(this.#database, clientId, month);
+    this.#months.set(clientId, month);
+  }
+
+  /** Refuses what belongs to another homeserver. */
+  assertHere(domain: Domain): void {
+    if (domain !== this.#domain) {
+      throw new Failure('FEDERATION_DENIED', 'federation is not configured');
+    }
+  }
+}
+
+export function queueUnknown(): Failure {
+  return new Failure('QUEUE_UNKNOWN', 'there is no such queue record');
+}

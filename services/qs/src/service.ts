@@ -1,0 +1,110 @@
+import type { Bell, Bus } from '@roost/bus/ports';
+import { sleep, type Clock } from '@roost/core/time';
+import type { Crypto } from '@roost/crypto/crypto';
+import type { Database } from '@roost/postgres/database';
+import { QueueServiceDefinition } from '@roost/proto/roost/queue/v1/queue';
+import { bind, type ServiceBinding } from '@roost/rpc/service';
+import type { Log } from '@roost/service/log';
+import { defaultLimits, type QsConfig } from './config.ts';
+import { qsEvents, type QsEvents } from './events.ts';
+import { queueHandlers } from './handlers.ts';
+import { SecretKeys } from './keys.ts';
+import { Listeners } from './listeners.ts';
+import { QueueWriter } from './queue-writer.ts';
+import { Receiver } from './receiver.ts';
+import { Records } from './records.ts';
+import { findEnds } from './store/queues.ts';
+import { sweep } from './sweep.ts';
+
+export type { QsConfig, QsLimits } from './config.ts';
+
+export interface QsPorts {
+  readonly database: Database;
+  readonly crypto: Crypto;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly bus: Bus;
+  readonly bell: Bell;
+  /** 32 bytes, shared with the DS: what travels over the bus is sealed with it. */
+  readonly transportKey: Uint8Array;
+}
+
+export interface QsService {
+  readonly bindings: ServiceBinding[];
+  /** Asks listeners to leave, waits for them a moment, then ends what is under way. */
+  close(): Promise<void>;
+}
+
+export const migrations = new URL('../migrations/', import.meta.url);
+
+/** Starts the queuing service on a database that is migrated. */
+export async function openQs(config: QsConfig, ports: QsPorts): Promise<QsService> {
+  const { database, crypto, clock, bus, bell, transportKey } = ports;
+  const { domain } = config;
+  const limits = { ...defaultLimits, ...config.limits };
+  const events = qsEvents(ports.log);
+  const keys = new SecretKeys(crypto, config.secretKey);
+  const records = new Records(domain, database, clock);
+  const writer = new QueueWriter(crypto, keys, clock, limits);
+  const listeners = new Listeners(bell, limits.listenersMax);
+  const common = { domain, database, crypto, clock, keys, writer, listeners };
+
+  const receiver = new Receiver({ ...common, transportKey, events });
+  const served = bus.serve((batch) => receiver.receive(batch));
+  const handlers = queueHandlers({ ...common, limits, records });
+  const { keyOf } = records;
+  const binding = bind(QueueServiceDefinition, handlers, {
+    keyOf,
+    audience: domain,
+    clock,
+    crypto,
+  });
+
+  const stop = new AbortController();
+  const sweeping = repeat(limits.sweepMs, stop.signal, events.sweepFailed, () =>
+    sweep({ database, clock, limits, writer, listeners }, stop.signal),
+  );
+  const polling = repeat(limits.pollMs, stop.signal, events.pollFailed, () =>
+    poll(database, listeners),
+  );
+
+  return {
+    bindings: [binding],
+    async close() {
+      listeners.drain();
+      if (listeners.count > 0) await listeners.emptied(limits.drainMs);
+      listeners.endAll();
+      stop.abort();
+      await Promise.all([served.close(), sweeping, polling]);
+    },
+  };
+}
+
+/** Backs up the bell: looks where the queues of all local listeners end, a statement per thousand. */
+async function poll(database: Database, listeners: Listeners): Promise<void> {
+  const all = listeners.clientIds();
+  for (let at = 0; at < all.length; at += POLL_ROWS_MAX) {
+    const some = all.slice(at, at + POLL_ROWS_MAX);
+    const ends = new Map((await findEnds(database, some)).map((row) => [row.clientId, row]));
+    for (const clientId of some) {
+      const end = ends.get(clientId);
+      if (end === undefined) listeners.dismiss(clientId);
+      else listeners.compare(clientId, end.next, end.listener);
+    }
+  }
+}
+
+const POLL_ROWS_MAX = 1_000;
+
+async function repeat(
+  everyMs: number,
+  signal: AbortSignal,
+  failed: QsEvents['sweepFailed'],
+  work: () => Promise<void>,
+): Promise<void> {
+  for (;;) {
+    await sleep(everyMs, signal);
+    if (signal.aborted) return;
+    await work().catch(failed);
+  }
+}
