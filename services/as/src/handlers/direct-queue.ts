@@ -1,0 +1,154 @@
+import { Failure, malformed } from '@roost/core/failure';
+import { ClientId, UserId, type Uuid } from '@roost/core/ids';
+import { toHex } from '@roost/core/bytes';
+import { DAY_MS, monthOf } from '@roost/core/time';
+import { encode } from '@roost/core/tls';
+import type { AuthenticationServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
+import type {
+  DirectMessage,
+  DirectQueueMessage,
+  EnqueueDirectRequest,
+} from '@roost/proto/roost/authentication/v1/authentication';
+import { callingClient, type Handlers } from '@roost/rpc/service';
+import { equal } from '@roost/core/bytes';
+import type { SectionType } from '@roost/proto/roost/authentication/v1/authentication';
+import { acknowledged, checkRoom } from '../domain/direct-queue.ts';
+import { checkSections, decodeSections, encodeSections } from '../domain/sections.ts';
+import { RECONNECT_WITHIN_MS } from '../listening.ts';
+import * as store from '../store/direct-queues.ts';
+import { requireLocal, type Dependencies } from './dependencies.ts';
+
+type DirectHandlers = Pick<
+  Handlers<typeof AuthenticationServiceDefinition>,
+  'enqueueDirect' | 'dequeueDirect' | 'listenDirect' | 'ackDirect'
+>;
+
+/** The direct queue: what strangers say to a user, close to the identity. */
+export function directQueueHandlers(parts: Dependencies): DirectHandlers {
+  const { bell, clock, crypto, database, limits, listeners } = parts;
+  const keyOf = (client: Uuid): string =>
+    `direct.${toHex(crypto.sha256(new TextEncoder().encode(client)))}`;
+
+  const acknowledge = async (client: Uuid, below: bigint): Promise<store.QueueOf> =>
+    await database.transaction(async (tx) => {
+      const queue = await store.lockQueue(tx, client);
+      if (queue === undefined) throw new Failure('QUEUE_UNKNOWN', 'this client has no queue');
+      const first = acknowledged(queue, below);
+      if (first > queue.first) await store.acknowledge(tx, client, first, monthOf(clock.now()));
+      return { ...queue, first };
+    });
+
+  return {
+    async enqueueDirect(request) {
+      const { user, messages, messageId } = parse(request, parts);
+      const hash = crypto.sha256(
+        encode((w) => w.vector(messages, (inner, m) => inner.text(m.client).opaque(m.sections))),
+      );
+      const rung = await database.transaction(async (tx) => {
+        const forgetAt = new Date(clock.now() + DAY_MS);
+        const message = { userUuid: user.uuid, messageId, hash, forgetAt };
+        const earlier = await store.rememberMessage(tx, message);
+        if (earlier !== undefined) {
+          if (equal(earlier, hash)) return [];
+          throw new Failure('ID_REUSED', 'message_id: was used with another message', {
+            field: 'message_id',
+          });
+        }
+        const queues = await store.lockQueuesOf(tx, user.uuid);
+        const rows = messages.map(({ client, sections }) => {
+          const queue = queues.find(({ clientUuid }) => clientUuid === client);
+          if (queue === undefined) throw unknownUser();
+          checkRoom(queue, sections.length, limits);
+          return { clientUuid: client, sequence: queue.next, sections };
+        });
+        await store.append(tx, rows);
+        return rows;
+      });
+      for (const { clientUuid } of rung) bell.ring(keyOf(clientUuid));
+      return {};
+    },
+
+    async dequeueDirect({ fromSequence, max }, context) {
+      const client = callingClient(context).uuid;
+      const queue = await acknowledge(client, fromSequence);
+      const rows = await store.read(database, client, queue.first, pageOf(max));
+      const end = (rows.at(-1)?.sequence ?? queue.next - 1n) + 1n;
+      return { messages: rows.map(wire), remaining: queue.next > end ? queue.next - end : 0n };
+    },
+
+    async *listenDirect({ fromSequence }, context) {
+      const client = callingClient(context).uuid;
+      let at = (await acknowledge(client, fromSequence)).first;
+      for await (const heard of listeners.listen(keyOf(client), context.signal)) {
+        if (heard === 'draining') {
+          yield { messages: [], reconnectWithinMs: RECONNECT_WITHIN_MS };
+          return;
+        }
+        let sent = 0;
+        for (;;) {
+          const rows = await store.read(database, client, at, LISTEN_PAGE);
+          if (rows.length > 0) yield { messages: rows.map(wire), reconnectWithinMs: 0 };
+          at = (rows.at(-1)?.sequence ?? at - 1n) + 1n;
+          sent += rows.length;
+          if (rows.length < LISTEN_PAGE) break;
+        }
+        if (heard === 'quiet' && sent === 0) yield { messages: [], reconnectWithinMs: 0 };
+      }
+    },
+
+    async ackDirect({ belowSequence }, context) {
+      await acknowledge(callingClient(context).uuid, belowSequence);
+      return {};
+    },
+  };
+}
+
+const PAGE_MAX = 500;
+const LISTEN_PAGE = 50;
+const CLIENTS_MAX = 10;
+const ID_BYTES = 16;
+
+function pageOf(max: number): number {
+  return max === 0 || max > PAGE_MAX ? PAGE_MAX : max;
+}
+
+interface Parsed {
+  readonly user: UserId;
+  readonly messageId: Uint8Array;
+  readonly messages: readonly { readonly client: Uuid; readonly sections: Uint8Array }[];
+}
+
+function parse(request: EnqueueDirectRequest, parts: Dependencies): Parsed {
+  const user = requireLocal(UserId.parse(request.userId, 'user_id'), parts.domain);
+  if (request.messageId.length !== ID_BYTES) throw malformed('message_id', 'is not 16 bytes long');
+  const { messages } = request;
+  if (messages.length === 0 || messages.length > CLIENTS_MAX) {
+    throw malformed('messages', `are not 1 to ${CLIENTS_MAX}`);
+  }
+  const parsed = messages.map((message) => parseMessage(message, user));
+  if (new Set(parsed.map(({ client }) => client)).size !== parsed.length) {
+    throw malformed('messages', 'name one client twice');
+  }
+  return { user, messageId: request.messageId, messages: parsed };
+}
+
+function parseMessage(message: DirectMessage, user: UserId) {
+  const client = ClientId.parse(message.clientId, 'client_id');
+  if (client.user.uuid !== user.uuid || client.user.domain !== user.domain) {
+    throw malformed('client_id', 'is not a client of the user');
+  }
+  checkSections(message.sections);
+  return { client: client.uuid, sections: encodeSections(message.sections) };
+}
+
+function wire({ sequence, sections }: store.Stored): DirectQueueMessage {
+  const decoded = decodeSections(sections);
+  return {
+    sequence,
+    sections: decoded.map(({ type, sealed }) => ({ type: type as SectionType, sealed })),
+  };
+}
+
+function unknownUser(): Failure {
+  return new Failure('USER_UNKNOWN', 'there is no such user');
+}
