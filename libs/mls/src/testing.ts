@@ -9,7 +9,7 @@ import {
   createGroupInfoWithExternalPub,
   joinGroupExternal,
 } from 'ts-mls/createCommit.js';
-import { createProposal } from 'ts-mls/createMessage.js';
+import { createApplicationMessage, createProposal } from 'ts-mls/createMessage.js';
 import type { CiphersuiteImpl } from 'ts-mls/crypto/ciphersuite.js';
 import type { Extension } from 'ts-mls/extension.js';
 import { acceptAll } from 'ts-mls/incomingMessageAction.js';
@@ -190,12 +190,60 @@ export async function deliverProposal(
   return next;
 }
 
+/**
+ * A large group in which no path encrypts to single leaves: members at 2^k places commit, so that
+ * every subtree beside the founder's path has a key. Only these and the founder keep a state.
+ */
+export async function settledGroup(
+  crypto: Crypto,
+  size: number,
+): Promise<{ readonly group: PublicGroup; readonly founder: Actor }> {
+  const founder = await newActor(crypto, 'founder');
+  const others: Actor[] = [];
+  while (others.length < size - 1) others.push(await newActor(crypto, `${others.length}`));
+  const places: number[] = [];
+  for (let place = 1; place < size; place *= 2) places.unshift(place);
+  const active = places.flatMap((place) => others[place - 1] ?? []);
+
+  let group = await foundGroup(crypto, founder, utf8('settled'));
+  const adds = others.map(({ keyPackage }): Proposal => ({
+    proposalType: 'add',
+    add: { keyPackage },
+  }));
+  const filled = await makeCommit(founder, adds);
+  group = await deliver(group, filled, founder, { members: [founder], added: active });
+  for (const by of [...active, founder]) {
+    group = await deliver(group, await makeCommit(by), by, { members: [founder, ...active] });
+  }
+  return { group, founder };
+}
+
 export async function receive(actor: Actor, tls: Uint8Array): Promise<void> {
   const state = stateOf(actor);
   const handshake = publicMessageOf(parseHandshake(tls));
   const psks = makePskIndex(state, {});
   const { newState } = await processPublicMessage(state, handshake, psks, actor.suite, acceptAll);
   actor.state = newState;
+}
+
+/** Joins by a Welcome in an MLSMessage, with the tree as the server serves it. */
+export async function joinByWelcome(
+  actor: Actor,
+  welcomeTls: Uint8Array,
+  treeTls: Uint8Array,
+): Promise<void> {
+  const { keyPackage, privateKeys, suite } = actor;
+  const tree = decodeRatchetTree(treeTls, 0)?.[0];
+  const welcome = parseWelcome(welcomeTls);
+  const psks = makePskIndex(undefined, {});
+  actor.state = await joinGroup(welcome, keyPackage, privateKeys, psks, suite, tree);
+}
+
+/** Makes an application message of the actor's epoch. */
+export async function makeApplication(actor: Actor, plaintext: Uint8Array): Promise<Uint8Array> {
+  const made = await createApplicationMessage(stateOf(actor), plaintext, actor.suite);
+  actor.state = made.newState;
+  return message({ wireformat: 'mls_private_message', privateMessage: made.privateMessage });
 }
 
 export function stateOf(actor: Actor): ClientState {
@@ -205,11 +253,7 @@ export function stateOf(actor: Actor): ClientState {
 
 async function join(actor: Actor, made: MadeCommit, group: PublicGroup): Promise<void> {
   assert(made.welcome !== undefined, 'a commit that adds has a Welcome');
-  const { keyPackage, privateKeys, suite } = actor;
-  const tree = decodeRatchetTree(treeBytes(group), 0)?.[0];
-  const welcome = parseWelcome(made.welcome);
-  const psks = makePskIndex(undefined, {});
-  actor.state = await joinGroup(welcome, keyPackage, privateKeys, psks, suite, tree);
+  await joinByWelcome(actor, made.welcome, treeBytes(group));
 }
 
 async function groupInfoOf(state: ClientState, suite: CiphersuiteImpl): Promise<Uint8Array> {
