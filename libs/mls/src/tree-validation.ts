@@ -4,7 +4,7 @@ import { invalid } from './message.ts';
 import { directPath, isWithin, leftOf, rightOf } from './tree-math.ts';
 import type { TreeNode } from './tree-node.ts';
 import type { Parent } from './tree-node.ts';
-import { parentHash, resolution } from './tree.ts';
+import { parentHash, resolution } from './tree-path.ts';
 import type { Tree } from './tree.ts';
 import { checkEncryptionKey, checkLeafCapabilities, checkLeafSignature } from './validation.ts';
 

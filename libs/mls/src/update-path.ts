@@ -4,8 +4,9 @@ import { invalid } from './message.ts';
 import { checkNewKeys } from './proposals.ts';
 import { KeySet } from './tree-index.ts';
 import { Leaf, Parent } from './tree-node.ts';
-import { filteredDirectPath, parentHash } from './tree.ts';
-import type { PathStep, TreeDiff } from './tree.ts';
+import { filteredDirectPath, parentHash } from './tree-path.ts';
+import type { PathStep } from './tree-path.ts';
+import type { TreeDiff } from './tree.ts';
 import { checkEncryptionKey, checkLeafCapabilities, checkLeafSignature } from './validation.ts';
 
 export interface PathSender {
