@@ -1,0 +1,151 @@
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { concat, utf8 } from '@roost/core/bytes';
+import { Failure } from '@roost/core/failure';
+import { nodeCrypto } from '@roost/crypto/node';
+import fc from 'fast-check';
+import { createApplicationMessage, createProposal } from 'ts-mls/createMessage.js';
+import { createCommit } from 'ts-mls/createCommit.js';
+import { encodeMlsMessage } from 'ts-mls/message.js';
+import { keyPackageRef } from './key-package.ts';
+import {
+  parseApplication,
+  parseGroupInfo,
+  parseHandshake,
+  parseKeyPackage,
+  parseWelcome,
+  splitWelcome,
+} from './message.ts';
+import { addOf, failureOf, makeScene, removeOf } from './testing-scene.ts';
+import type { TestScene } from './testing-scene.ts';
+import { keyPackageTls, makeCommit, stateOf } from './testing.ts';
+
+let scene: TestScene;
+let application: Uint8Array;
+
+beforeAll(async () => {
+  scene = await makeScene();
+  const { a } = scene;
+  const made = await createApplicationMessage(stateOf(a), utf8('hi'), a.suite, utf8('aad'));
+  application = encodeMlsMessage({
+    version: 'mls10',
+    wireformat: 'mls_private_message',
+    privateMessage: made.privateMessage,
+  });
+});
+
+test('what is readable of messages is read', async () => {
+  const { a, group } = scene;
+  const { tls } = await makeCommit(a, [], utf8('aad'));
+  const commit = parseHandshake(tls);
+
+  expect(commit).toMatchObject({ kind: 'commit', epoch: 1n, groupId: group.context.groupId });
+  expect(commit.authenticatedData).toEqual(utf8('aad'));
+  expect(commit.sender).toEqual({ senderType: 'member', leafIndex: 0 });
+  expect(parseApplication(application)).toMatchObject({
+    epoch: 1n,
+    authenticatedData: utf8('aad'),
+  });
+});
+
+test('§6: handshakes are PublicMessages and application messages PrivateMessages', async () => {
+  const { a } = scene;
+  const context = { state: stateOf(a), cipherSuite: a.suite };
+  const commit = encodeMlsMessage((await createCommit(context)).commit);
+  const made = await createProposal(stateOf(a), false, removeOf(1), a.suite);
+  const proposal = encodeMlsMessage(made.message);
+
+  for (const tls of [commit, proposal]) {
+    expect(failureOf(() => parseHandshake(tls)).message).toContain('PublicMessage');
+    expect(failureOf(() => parseApplication(tls)).message).toContain('PublicMessage');
+  }
+  expect(failureOf(() => parseHandshake(application)).message).toContain('PublicMessage');
+  expect(failureOf(() => parseApplication(scene.update.tls)).message).toContain('PrivateMessage');
+});
+
+describe('hostile bytes', () => {
+  const parsers = {
+    parseHandshake,
+    parseApplication,
+    parseWelcome,
+    parseGroupInfo,
+    parseKeyPackage,
+  };
+
+  function messages(): Uint8Array[] {
+    const { add, external, outsider } = scene;
+    const { welcome = utf8('') } = add;
+    return [add.tls, external.tls, application, welcome, add.groupInfo, keyPackageTls(outsider)];
+  }
+
+  function parseAny(tls: Uint8Array): number {
+    let parsed = 0;
+    for (const parse of Object.values(parsers)) {
+      try {
+        parse(tls);
+        parsed++;
+      } catch (error) {
+        if (!(error instanceof Failure) || error.reason !== 'INVALID_MLS') throw error;
+      }
+    }
+    return parsed;
+  }
+
+  test('each message is read by one parser', () => {
+    for (const tls of messages()) expect(parseAny(tls)).toBe(1);
+  });
+
+  test('a byte too many, or too few, is refused', () => {
+    for (const tls of messages()) {
+      expect(parseAny(concat(tls, Uint8Array.of(0)))).toBe(0);
+      expect(parseAny(tls.subarray(0, -1))).toBe(0);
+    }
+  });
+
+  test('§2.1.2: a length that is longer than it need be is refused', () => {
+    // version and wire format, then the length of the group id.
+    const { tls } = scene.update;
+    const longer = concat(tls.subarray(0, 4), Uint8Array.of(0x40, tls[4] ?? 0), tls.subarray(5));
+    expect(failureOf(() => parseHandshake(longer)).message).toContain('§2.1');
+  });
+
+  test('a length of a gigabyte is refused at once', () => {
+    const { tls } = scene.update;
+    const huge = concat(tls.subarray(0, 4), Uint8Array.of(0xbf, 0xff, 0xff, 0xff), tls.subarray(5));
+    expect(failureOf(() => parseHandshake(huge)).reason).toBe('INVALID_MLS');
+  });
+
+  test('any change of any byte is refused, or read as another valid message', () => {
+    fc.assert(
+      fc.property(fc.nat(), fc.nat(), fc.integer({ min: 1, max: 255 }), (which, where, mask) => {
+        const tls = Uint8Array.from(messages()[which % 6] ?? []);
+        const at = where % tls.length;
+        tls[at] = (tls[at] ?? 0) ^ mask;
+        expect(parseAny(tls)).toBeLessThanOrEqual(1);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('random bytes are refused', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        expect(parseAny(bytes)).toBe(0);
+      }),
+    );
+  });
+});
+
+test('a Welcome is split by joiner', async () => {
+  const { a, hub, outsider } = scene;
+  const { welcome } = await makeCommit(a, [addOf(hub), addOf(outsider)]);
+  if (welcome === undefined) throw new Error('there is a Welcome');
+  const ref = keyPackageRef(nodeCrypto, keyPackageTls(hub));
+
+  const own = parseWelcome(splitWelcome(welcome, ref));
+
+  expect(parseWelcome(welcome).secrets).toHaveLength(2);
+  expect(own.secrets.map(({ newMember }) => newMember)).toEqual([ref]);
+  expect(own.encryptedGroupInfo).toEqual(parseWelcome(welcome).encryptedGroupInfo);
+  const stranger = nodeCrypto.random(32);
+  expect(failureOf(() => splitWelcome(welcome, stranger)).reason).toBe('WELCOME_MISMATCH');
+});
