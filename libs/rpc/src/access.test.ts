@@ -1,0 +1,73 @@
+import { readFileSync } from 'node:fs';
+
+import { expect, test } from '@jest/globals';
+import { Caller, type Rule, TokenClass } from '@roost/proto/roost/access/v1/access';
+import * as authentication from '@roost/proto/roost/authentication/v1/authentication';
+import * as delivery from '@roost/proto/roost/delivery/v1/delivery';
+import * as queue from '@roost/proto/roost/queue/v1/queue';
+import * as tokens from '@roost/proto/roost/tokens/v1/tokens';
+
+import { isReachable, requireRule } from './access.ts';
+import { pathOf, type ServiceDefinition } from './definition.ts';
+
+const table: Record<string, Record<string, unknown>> = JSON.parse(
+  readFileSync(new URL('../../../proto/gen/rules.json', import.meta.url), 'utf8'),
+) as Record<string, Record<string, unknown>>;
+
+function isDefinition(value: unknown): value is ServiceDefinition {
+  return typeof value === 'object' && value !== null && 'fullName' in value && 'methods' in value;
+}
+
+const definitions = [authentication, delivery, queue, tokens]
+  .flatMap((file) => Object.values<unknown>(file))
+  .filter(isDefinition);
+
+const nameIn = (names: Record<string, number>, value: number) =>
+  Object.keys(names).find((name) => names[name] === value);
+
+test('the rules that services start with are the ones in the table, method by method', () => {
+  const read = definitions.flatMap((definition) =>
+    Object.values(definition.methods).map((method) => {
+      const path = pathOf(definition, method);
+      const rule = requireRule(path, method);
+      const { federated, services, requestBytesMax, service } = rule;
+      const token = `TOKEN_CLASS_${nameIn(TokenClass, rule.token)}`;
+      const caller = `CALLER_${nameIn(Caller, rule.caller)}`;
+      return [path, { token, caller, federated, services, requestBytesMax, service }] as const;
+    }),
+  );
+  expect(Object.fromEntries(read)).toEqual(table);
+  expect(read.length).toBeGreaterThan(30);
+});
+
+test('who may call is decided by the rule alone, and the rest is denied', () => {
+  const rule: Rule = {
+    token: TokenClass.EXEMPT,
+    caller: Caller.ANYONE,
+    federated: false,
+    services: ['aas'],
+    requestBytesMax: 0,
+    service: 'as',
+  };
+  const may = (caller: Caller, who: string) => isReachable({ ...rule, caller }, who);
+  const byClients = [
+    Caller.ANYONE,
+    Caller.NEW_KEY,
+    Caller.CLIENT,
+    Caller.QS_USER,
+    Caller.QS_CLIENT,
+    Caller.GROUP_MEMBER,
+  ];
+  for (const caller of byClients) {
+    expect([may(caller, 'edge'), may(caller, 'operator'), may(caller, 'aas')]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+  }
+  for (const who of ['edge', 'operator', 'aas', 'ds']) {
+    expect(may(Caller.SERVICE, who)).toBe(who === 'aas');
+    expect(may(Caller.OPERATOR, who)).toBe(who === 'operator');
+    expect(may(Caller.UNSPECIFIED, who)).toBe(false);
+  }
+});
