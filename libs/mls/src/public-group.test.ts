@@ -1,0 +1,191 @@
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { concat, utf8 } from '@roost/core/bytes';
+import { nodeCrypto } from '@roost/crypto/node';
+import type { GroupInfo } from 'ts-mls/groupInfo.js';
+import { identityOf } from './key-package.ts';
+import { parseGroupInfo, parseHandshake } from './message.ts';
+import {
+  createPublicGroup,
+  groupExtension,
+  leafOf,
+  membersOf,
+  merge,
+  roomOf,
+  treeBytes,
+} from './public-group.ts';
+import type { PublicGroup } from './public-group.ts';
+import { encodeTree } from './ratchet-tree.ts';
+import { stageProposal } from './stage.ts';
+import { decodePublicGroup, encodePublicGroup } from './stored.ts';
+import { forgeGroupInfo } from './testing-forge.ts';
+import { failureOf, makeScene, removeOf } from './testing-scene.ts';
+import type { TestScene } from './testing-scene.ts';
+import { deliver, makeCommit, makeProposal, stage } from './testing.ts';
+import { Leaf, Parent } from './tree-node.ts';
+import type { Tree, TreeDiff } from './tree.ts';
+
+/** The scene after a renewed its path, so that the tree has parents. */
+let scene: TestScene;
+let group: PublicGroup;
+
+beforeAll(async () => {
+  scene = await makeScene();
+  const { a, b, c, update } = scene;
+  group = await deliver(scene.group, update, a, { members: [b, c] });
+});
+
+test('a group is opened from its GroupInfo and tree, and says what is in it', () => {
+  const opened = open(group.groupInfoTls, treeBytes(group));
+
+  expect(opened.contextTls).toEqual(group.contextTls);
+  expect(opened.interimTranscriptHash).toEqual(group.interimTranscriptHash);
+  expect(membersOf(opened)).toEqual([0, 1, 2]);
+  const leaf = leafOf(opened, 1);
+  expect(leaf && identityOf(leaf)).toEqual(utf8('b'));
+  expect(leafOf(opened, 3)).toBeUndefined();
+  expect(roomOf(opened)).toMatchObject({ kind: 'group', sealedTitle: utf8('title') });
+  expect(groupExtension(opened, 0xf1ff)).toBeUndefined();
+});
+
+describe('§12.4.3.1: a group is not opened from', () => {
+  test.each<[what: string, tls: (tree: Uint8Array) => Uint8Array]>([
+    ['a tree of another group', () => concat(Uint8Array.of(0))],
+    ['a tree with bytes behind it', (tree) => concat(tree, Uint8Array.of(0))],
+    ['a tree that is cut', (tree) => tree.subarray(0, -1)],
+    ['a tree that ends blank', (tree) => longer(tree)],
+  ])('%s', (_, change) => {
+    const tls = change(treeBytes(group));
+    expect(failureOf(() => open(group.groupInfoTls, tls)).reason).toBe('INVALID_MLS');
+  });
+
+  test('a GroupInfo of another tree', () => {
+    const failure = failureOf(() => open(group.groupInfoTls, treeBytes(scene.group)));
+    expect(failure.message).toContain('not that of the GroupInfo');
+  });
+
+  test('a GroupInfo that its signer did not sign', async () => {
+    const groupInfo = await forgeGroupInfo(scene.b, group.groupInfoTls, {});
+    const failure = failureOf(() => open(groupInfo, treeBytes(group)));
+    expect(failure.reason).toBe('GROUP_INFO_MISMATCH');
+  });
+
+  test.each<[what: string, rule: string, change: (diff: TreeDiff) => void]>([
+    ['leaves that are not theirs', '§7.3', (diff) => swapLeaves(diff)],
+    ['an encryption key twice', '§12.4.3.1', (diff) => diff.setParent(1, parentWith(diff, 0))],
+    ['a signature key twice', '§7.3', (diff) => diff.setLeaf(2, sameSigner(diff))],
+    ['an unmerged leaf elsewhere', '§12.4.3.1', (diff) => diff.setParent(1, unmerged(diff, [2]))],
+    [
+      'an unmerged leaf that is blank',
+      '§12.4.3.1',
+      (diff) => diff.setParent(3, unmerged(diff, [3])),
+    ],
+    [
+      'unmerged leaves out of order',
+      '§12.4.3.1',
+      (diff) => diff.setParent(3, unmerged(diff, [2, 1])),
+    ],
+    [
+      'an unmerged leaf unknown between',
+      '§12.4.3.1',
+      (diff) => diff.setParent(3, unmerged(diff, [1])),
+    ],
+    ['a parent of other keys', '§7.9.2', (diff) => diff.setParent(3, strangeParent())],
+    ['a parent above nobody', '§7.9.2', (diff) => diff.setParent(5, strangeParent())],
+  ])('a tree with %s, signed by a member', async (_, rule, change) => {
+    const diff = group.tree.change();
+    change(diff);
+    const { groupInfo, tls } = await withTree(diff.finish());
+    expect(failureOf(() => open(groupInfo, tls)).message).toContain(rule);
+  });
+
+  test('a context of another suite', async () => {
+    const { groupContext } = parseGroupInfo(group.groupInfoTls);
+    const cipherSuite = 'MLS_256_DHKEMX448_AES256GCM_SHA512_Ed448';
+    const groupInfo = await forgeGroupInfo(scene.a, group.groupInfoTls, {
+      groupContext: { ...groupContext, cipherSuite },
+    });
+    expect(failureOf(() => open(groupInfo, treeBytes(group))).message).toContain('§17.1');
+  });
+});
+
+describe('a stored group', () => {
+  test('is the same after it was written and read, pending proposals and all', async () => {
+    const pending = await withProposal();
+    const snapshot = encodePublicGroup(pending);
+
+    const read = decodePublicGroup(nodeCrypto, snapshot);
+
+    expect(encodePublicGroup(read)).toEqual(snapshot);
+    expect(treeBytes(read)).toEqual(treeBytes(pending));
+    expect([...read.proposals]).toEqual([...pending.proposals]);
+    const update = await makeCommit(scene.a);
+    expect(merge(stage(read, update)).contextTls).toEqual(merge(stage(pending, update)).contextTls);
+  });
+
+  test('is refused in another version, cut or with bytes behind it', () => {
+    const snapshot = encodePublicGroup(group);
+    const damaged = [snapshot.with(1, 2), snapshot.subarray(0, -1), concat(snapshot, utf8('x'))];
+    for (const one of damaged) {
+      expect(failureOf(() => decodePublicGroup(nodeCrypto, one)).reason).toBe('MALFORMED');
+    }
+  });
+
+  async function withProposal(): Promise<PublicGroup> {
+    const message = parseHandshake(await makeProposal({ ...scene.b }, removeOf(1)));
+    if (message.kind !== 'proposal') throw new Error('it is a proposal');
+    return merge(stageProposal(group, message, Date.now()));
+  }
+});
+
+function open(groupInfo: Uint8Array, tree: Uint8Array): PublicGroup {
+  return createPublicGroup(nodeCrypto, groupInfo, tree, Date.now());
+}
+
+/** The tree, and a GroupInfo by a that vouches for it. */
+async function withTree(tree: Tree) {
+  const info: GroupInfo = parseGroupInfo(group.groupInfoTls);
+  const groupContext = { ...info.groupContext, treeHash: tree.rootHash() };
+  const groupInfo = await forgeGroupInfo(scene.a, group.groupInfoTls, { groupContext });
+  return { groupInfo, tls: encodeTree(tree) };
+}
+
+/** The tree with a blank node behind its last one. */
+function longer(tree: Uint8Array): Uint8Array {
+  const length = ((tree[0] ?? 0) & 0x3f) * 256 + (tree[1] ?? 0) + 1;
+  const head = Uint8Array.of(0x40 | (length >> 8), length & 0xff);
+  return concat(head, tree.subarray(2), Uint8Array.of(0));
+}
+
+function swapLeaves(diff: TreeDiff): void {
+  const [b, c] = [leafAt(diff, 1), leafAt(diff, 2)];
+  diff.setLeaf(1, c);
+  diff.setLeaf(2, b);
+  // Leaves by KeyPackage are signed for no place: the one of a is, and it is not a's.
+  const a = leafAt(diff, 0);
+  diff.setLeaf(0, Leaf.of({ ...a.node, signaturePublicKey: nodeCrypto.random(32) }));
+}
+
+function sameSigner(diff: TreeDiff): Leaf {
+  const { signaturePublicKey } = leafAt(diff, 1).node;
+  return Leaf.of({ ...leafAt(diff, 2).node, signaturePublicKey });
+}
+
+function parentWith(diff: TreeDiff, leafIndex: number): Parent {
+  return new Parent(leafAt(diff, leafIndex).encryptionKey, new Uint8Array(0), []);
+}
+
+function unmerged(diff: TreeDiff, leaves: readonly number[]): Parent {
+  const root = diff.nodes[3];
+  if (root?.kind !== 'parent') throw new Error('the root has a key');
+  return new Parent(nodeCrypto.random(32), root.parentHash, leaves);
+}
+
+function strangeParent(): Parent {
+  return new Parent(nodeCrypto.random(32), new Uint8Array(0), []);
+}
+
+function leafAt(diff: TreeDiff, leafIndex: number): Leaf {
+  const leaf = diff.leafAt(leafIndex);
+  if (leaf === undefined) throw new Error('there is a leaf');
+  return leaf;
+}
