@@ -66,12 +66,15 @@ export class Dispatcher {
 
   /** Empties a partition, then sleeps until something is put in. */
   async #carry(partition: number, wakeup: Wakeup): Promise<void> {
+    const stalled = new Set<Uuid>();
     for (let attempt = 0; !this.#isStopped;) {
       try {
-        const stalled = new Set<Uuid>();
-        while (!this.#isStopped && (await this.#carryBatch(partition, stalled))) attempt = 0;
-        if (stalled.size === 0) await wakeup.wait();
-        else await this.#pause(attempt++);
+        while (!this.#isStopped && (await this.#carryBatch(partition, stalled)));
+        if (stalled.size === 0) attempt = 0;
+        const ms = stalled.size === 0 ? undefined : this.#pauseMs(attempt);
+        if (this.#isStopped || (await wakeup.wait(ms))) continue;
+        stalled.clear();
+        attempt++;
       } catch (error) {
         if (this.#isStopped) return;
         this.#ports.events.dispatchFailed(partition, attempt, error);
@@ -88,7 +91,8 @@ export class Dispatcher {
     const { database, faults } = this.#ports;
     const { batchEventsMax, batchBytesMax } = this.#config;
     const limits = { rowsMax: batchEventsMax, bytesMax: batchBytesMax };
-    const rows = await readWaiting(database, this.#home, partition, limits, [...stalled]);
+    const waiting = { destination: this.#home, partition, stalled: [...stalled] };
+    const rows = await readWaiting(database, waiting, limits);
     if (rows.length === 0) return false;
     await faults('dispatch.read');
     const marks = await this.#send(
@@ -199,10 +203,13 @@ export class Dispatcher {
   }
 
   async #pause(attempt: number): Promise<void> {
+    await sleep(this.#pauseMs(attempt), this.#stop.signal);
+  }
+
+  #pauseMs(attempt: number): number {
     const { backoffFirstMs, backoffLastMs } = this.#config;
     const random = (this.#ports.crypto.random(1)[0] ?? 0) / 256;
-    const ms = backoffMs(attempt, backoffFirstMs, backoffLastMs, random);
-    await sleep(ms, this.#stop.signal);
+    return backoffMs(attempt, backoffFirstMs, backoffLastMs, random);
   }
 }
 

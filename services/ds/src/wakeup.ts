@@ -8,13 +8,19 @@ export class Wakeup {
     this.#resolve?.();
   }
 
-  async wait(): Promise<void> {
+  /** Whether somebody called; false where the time was up first. */
+  async wait(timeoutMs?: number): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
     if (!this.#isCalled) {
       await new Promise<void>((resolve) => {
         this.#resolve = resolve;
+        if (timeoutMs !== undefined) timer = setTimeout(resolve, timeoutMs);
       });
     }
+    clearTimeout(timer);
+    const isCalled = this.#isCalled;
     this.#resolve = undefined;
     this.#isCalled = false;
+    return isCalled;
   }
 }

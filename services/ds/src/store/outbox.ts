@@ -57,6 +57,13 @@ export async function insertOutbox(
   ]);
 }
 
+export interface Waiting {
+  readonly destination: Domain;
+  readonly partition: number;
+  /** Groups to leave aside. */
+  readonly stalled: readonly Uuid[];
+}
+
 export interface WaitingLimits {
   readonly rowsMax: number;
   readonly bytesMax: number;
@@ -68,10 +75,8 @@ export interface WaitingLimits {
  */
 export async function readWaiting(
   on: Executor,
-  destination: Domain,
-  partition: number,
+  { destination, partition, stalled }: Waiting,
   { rowsMax, bytesMax }: WaitingLimits,
-  stalled: readonly Uuid[],
 ): Promise<readonly OutboxRow[]> {
   const rows = await selectWaiting(on, destination, partition, stalled, rowsMax, bytesMax);
   return rows.map((row) => ({
