@@ -137,6 +137,24 @@ export class Turn {
     this.#effects.push(effect);
   }
 
+  /** Makes part of a turn by itself: where it throws, it has changed nothing. */
+  async attempt(part: () => Promise<void>): Promise<void> {
+    const [changed, appended, effects] = [
+      new Map(this.#changed),
+      this.#appended.length,
+      this.#effects.length,
+    ];
+    try {
+      await part();
+    } catch (error) {
+      this.#changed.clear();
+      for (const [key, change] of changed) this.#changed.set(key, change);
+      this.#appended.length = appended;
+      this.#effects.length = effects;
+      throw error;
+    }
+  }
+
   /** For the ledger alone. */
   finish() {
     const records = [...this.#changed.values()];

@@ -1,0 +1,181 @@
+import { equal } from '@roost/core/bytes';
+import { Failure } from '@roost/core/failure';
+import { clientWire, printId, scopedWire } from '@roost/core/ids';
+import {
+  hashSections,
+  makeConnectionAnswer,
+  openSection,
+  readConnectionAnswer,
+  readConnectionRequest,
+  sealSection,
+  type SectionContent,
+  verifyConnectionAnswer,
+  verifyConnectionRequest,
+} from '@roost/identity/connection';
+import { verifyConnectionPackage } from '@roost/identity/connection-package';
+import { verifyClientCredential } from '@roost/identity/credentials';
+import { type Section, SectionType } from '@roost/proto/roost/authentication/v1/authentication';
+import { isOursSmaller } from './connect.ts';
+import { accountOf, type Core, credentialsOf, ownClient } from './core.ts';
+import type { Turn } from './ledger.ts';
+import type { Outcome } from './lanes.ts';
+import { type ConnectionKey, type Contact, contacts } from './state.ts';
+import type { Task } from './task.ts';
+
+/** A direct message, opened with one of our connection keys. */
+interface Opened {
+  readonly by: ConnectionKey;
+  readonly sections: readonly SectionContent[];
+}
+
+/** Takes in a direct message. Throws a `Failure` where it is not what it says. */
+export function receiveDirect(core: Core, turn: Turn, sections: readonly Section[]): void {
+  const opened = open(core, sections);
+  const [first, ...others] = opened.sections;
+  if (first?.type === SectionType.IDENTITY) {
+    return receiveRequest(core, turn, opened.by, first, others);
+  }
+  if (first?.type === SectionType.ANSWER && others.length === 0) {
+    return receiveAnswer(core, turn, opened.by, first);
+  }
+  throw new Failure('MALFORMED', 'a direct message is neither a request nor an answer');
+}
+
+/** Rejects a request: the answer is sealed to whoever asked. */
+export async function performReject(
+  core: Core,
+  key: string,
+  { user, messageId }: Task & { kind: 'reject' },
+): Promise<Outcome> {
+  const { crypto, clock, trust } = core;
+  const contact = core.ledger.get(contacts, printId(user));
+  const replyPackage = contact?.request?.replyPackage;
+  if (contact === undefined || replyPackage === undefined) {
+    await core.ledger.turn((turn) => core.lanes.finish(turn, key));
+    return 'on';
+  }
+  const authority = trust.authority(trust.domain);
+  const reply = verifyConnectionPackage(crypto, replyPackage, authority, clock.now());
+  const target = reply.credential.clientId;
+  const plaintext = makeConnectionAnswer(
+    crypto,
+    accountOf(core).signing.privateKey,
+    {
+      isAccepted: false,
+      groupId: contact.group,
+      createdMs: clock.now(),
+      clientCredential: credentialsOf(core).clientCredential,
+    },
+    { target: target.user, connectionPackage: replyPackage },
+  );
+  const type = SectionType.ANSWER;
+  const sealed = sealSection(crypto, reply.hpkeKey, target, { type, plaintext });
+  const messages = [{ clientId: clientWire(target), sections: [{ type, sealed }] }];
+  const request = { userId: scopedWire(target.user), messageId, messages };
+  await core.caller.ask({ token: 'contact' }, (options) =>
+    core.caller.services.authentication.enqueueDirect(request, options),
+  );
+  await core.ledger.turn((turn) => {
+    turn.put(contacts, printId(user), { ...contact, standing: 'rejected', request: undefined });
+    core.lanes.finish(turn, key);
+  });
+  return 'on';
+}
+
+function open(core: Core, sections: readonly Section[]): Opened {
+  const own = ownClient(core);
+  for (const by of accountOf(core).connections) {
+    try {
+      const contents = sections.map(({ type, sealed }) => ({
+        type,
+        plaintext: openSection(core.crypto, by.pair.privateKey, own, { type, sealed }),
+      }));
+      return { by, sections: contents };
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+    }
+  }
+  throw new Failure('UNAUTHENTICATED', 'a direct message opens with none of our keys');
+}
+
+function receiveRequest(
+  core: Core,
+  turn: Turn,
+  by: ConnectionKey,
+  identity: SectionContent,
+  others: readonly SectionContent[],
+): void {
+  const { crypto, trust, clock } = core;
+  const request = readConnectionRequest(identity.plaintext);
+  const { value } = request;
+  const who = trust.identityOf(value.clientCredential, value.nameBinding, trust.domain);
+  const own = ownClient(core).user;
+  const to = { target: own, connectionPackage: by.connectionPackage };
+  const authority = trust.authority(trust.domain);
+  const reply = verifyConnectionPackage(crypto, value.replyPackage, authority, clock.now());
+  const isGood =
+    verifyConnectionRequest(crypto, who.clientKey, request, to) &&
+    equal(hashSections(crypto, others), value.sectionsHash) &&
+    printId(reply.credential.clientId) === printId(who.client) &&
+    reply.standing === 'valid' &&
+    value.groupId.domain === who.user.domain &&
+    printId(who.user) !== printId(own);
+  if (!isGood) throw new Failure('UNAUTHENTICATED', 'a connection request is not what it says');
+
+  const { earKey, linkWrapperKey, participantKey, joinSecret, replyPackage } = value;
+  const asking: Contact = {
+    user: who.user,
+    userName: who.userName,
+    standing: 'asking',
+    group: value.groupId,
+    clientKey: who.clientKey,
+    recoveryKeyHash: who.recoveryKeyHash,
+    sinceMs: clock.now(),
+    request: { keys: { earKey, linkWrapperKey, participantKey }, joinSecret, replyPackage },
+  };
+  takeRequest(core, turn, asking);
+}
+
+function takeRequest(core: Core, turn: Turn, asking: Contact): void {
+  const id = printId(asking.user);
+  const before = turn.get(contacts, id);
+  switch (before?.standing) {
+    case undefined:
+    case 'rejected':
+      turn.put(contacts, id, asking);
+      core.news.put(turn, { kind: 'request', name: asking.userName });
+      return;
+    case 'asking':
+      turn.put(contacts, id, asking);
+      return;
+    case 'asked':
+      if (isOursSmaller(core, before, asking)) return;
+      turn.put(contacts, id, { ...asking, standing: 'accepting', ownToken: before.ownToken });
+      core.lanes.submit(turn, printId(before.group), { kind: 'delete' });
+      core.lanes.submit(turn, printId(asking.group), { kind: 'accept', user: asking.user });
+      return;
+    case 'accepting':
+    case 'connected':
+  }
+}
+
+function receiveAnswer(core: Core, turn: Turn, by: ConnectionKey, section: SectionContent): void {
+  const { crypto, trust, clock } = core;
+  const answer = readConnectionAnswer(section.plaintext);
+  const { clientCredential, groupId, isAccepted } = answer.value;
+  const authority = trust.authority(trust.domain);
+  const { credential } = verifyClientCredential(crypto, clientCredential, authority, clock.now());
+  const contact = turn.get(contacts, printId(credential.clientId.user));
+  const to = { target: ownClient(core).user, connectionPackage: by.connectionPackage };
+  const isGood =
+    contact?.standing === 'asked' &&
+    printId(contact.group) === printId(groupId) &&
+    equal(contact.recoveryKeyHash, credential.recoveryKeyHash) &&
+    verifyConnectionAnswer(crypto, credential.publicKey, answer, to);
+  if (!isGood) throw new Failure('UNAUTHENTICATED', 'an answer is to nothing that was asked');
+  // Who accepts is seen to enter; the answer says it too, and nothing follows from that.
+  if (isAccepted) return;
+  turn.put(contacts, printId(contact.user), { ...contact, standing: 'rejected' });
+  core.news.put(turn, { kind: 'rejected', name: contact.userName });
+  core.lanes.submit(turn, printId(contact.group), { kind: 'delete' });
+}

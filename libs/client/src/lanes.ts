@@ -1,0 +1,174 @@
+import { Failure } from '@roost/core/failure';
+import { backoffMs, sleep } from '@roost/core/time';
+import type { Crypto } from '@roost/crypto/crypto';
+import type { Ledger, Turn } from './ledger.ts';
+import { addTask, laneOf, type Task, tasks } from './task.ts';
+
+/**
+ * How a try at a task ended: the lane goes `on`, with the next task or with what this one wrote
+ * down; or it is `blocked` until something comes in that wakes it. A refusal is thrown.
+ */
+export type Outcome = 'on' | 'blocked';
+
+interface LaneParts {
+  readonly ledger: Ledger;
+  readonly crypto: Crypto;
+  /** Makes one try at the first task of a lane. */
+  readonly perform: (lane: string, key: string, task: Task) => Promise<Outcome>;
+  /** A task that was refused, for good. */
+  readonly refused: (lane: string, key: string, task: Task, error: Failure) => Promise<void>;
+  /** Whether the homeserver answers, as far as tasks can tell. */
+  readonly reachable: (isReachable: boolean) => void;
+  readonly report: (error: unknown) => void;
+}
+
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const RETRY_FIRST_MS = 300;
+const RETRY_LAST_MS = 30_000;
+
+/** Runs the tasks of every lane, the lanes beside each other. */
+export class Lanes {
+  readonly #parts: LaneParts;
+  readonly #running = new Map<string, Promise<void>>();
+  readonly #bells = new Map<string, AbortController>();
+  readonly #waiters = new Map<string, Waiter>();
+  readonly #again = new Set<string>();
+  readonly #stop = new AbortController();
+
+  constructor(parts: LaneParts) {
+    this.#parts = parts;
+  }
+
+  /** Runs what a former process left. */
+  start(): void {
+    for (const [key] of this.#parts.ledger.list(tasks)) this.wake(laneOf(key));
+  }
+
+  /** Looks at a lane: it has a new task, or what its first one waits for may have come. */
+  wake(lane: string): void {
+    if (this.#stop.signal.aborted) return;
+    if (this.#running.has(lane)) {
+      this.#again.add(lane);
+      return;
+    }
+    const run = this.#run(lane).finally(() => {
+      this.#running.delete(lane);
+      if (this.#again.delete(lane)) this.wake(lane);
+    });
+    this.#running.set(lane, run);
+  }
+
+  /** Cuts the waiting of all lanes short: the homeserver answers again. */
+  hurry(): void {
+    for (const bell of this.#bells.values()) bell.abort();
+  }
+
+  /** Puts a task into a lane. The promise resolves when it is done, and rejects with its refusal. */
+  submit(turn: Turn, lane: string, task: Task): { readonly done: Promise<void> } {
+    const key = addTask(turn, lane, task);
+    const done = new Promise<void>((resolve, reject) => {
+      this.#waiters.set(key, { resolve, reject });
+    });
+    // Whether anybody waits is the caller's business.
+    done.catch(() => undefined);
+    turn.after(() => this.wake(lane));
+    return { done };
+  }
+
+  /** Takes a task that is done off the ledger. */
+  finish(turn: Turn, key: string): void {
+    turn.delete(tasks, key);
+    turn.after(() => this.#settle(key, (waiter) => waiter.resolve()));
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.hurry();
+    await Promise.allSettled(this.#running.values());
+    for (const { reject } of this.#waiters.values()) {
+      reject(new Failure('UNAVAILABLE', 'the client closes'));
+    }
+  }
+
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  async #run(lane: string): Promise<void> {
+    let attempt = 0;
+    while (!this.#stop.signal.aborted) {
+      const [first] = this.#parts.ledger.list(tasks, `${lane}/`);
+      if (first === undefined) return;
+      this.#again.delete(lane);
+      const outcome = await this.#try(lane, ...first);
+      if (outcome === 'blocked') return;
+      if (typeof outcome === 'string') attempt = 0;
+      else await this.#pause(lane, outcome.waitMs ?? this.#backoff(attempt++));
+    }
+  }
+
+  async #try(lane: string, key: string, task: Task): Promise<Outcome | { waitMs?: number }> {
+    try {
+      const outcome = await this.#parts.perform(lane, key, task);
+      this.#parts.reachable(true);
+      return outcome;
+    } catch (error) {
+      if (this.#stop.signal.aborted) return 'blocked';
+      if (isTransient(error)) {
+        this.#parts.reachable(!isAway(error));
+        const waitMs = error instanceof Failure ? error.facts.retryAfterMs : undefined;
+        return waitMs === undefined ? {} : { waitMs };
+      }
+      if (!(error instanceof Failure)) {
+        // A bug here, or one over there: neither is made better by dropping the task.
+        this.#parts.report(error);
+        return {};
+      }
+      await this.#parts.refused(lane, key, task, error);
+      this.#settle(key, (waiter) => waiter.reject(error));
+      return 'on';
+    }
+  }
+
+  #settle(key: string, tell: (waiter: Waiter) => void): void {
+    const waiter = this.#waiters.get(key);
+    this.#waiters.delete(key);
+    if (waiter !== undefined) tell(waiter);
+  }
+
+  async #pause(lane: string, ms: number): Promise<void> {
+    const bell = new AbortController();
+    this.#bells.set(lane, bell);
+    await sleep(ms, bell.signal);
+    this.#bells.delete(lane);
+  }
+
+  #backoff(attempt: number): number {
+    const random = (this.#parts.crypto.random(1)[0] ?? 0) / 256;
+    return backoffMs(attempt, RETRY_FIRST_MS, RETRY_LAST_MS, random);
+  }
+}
+
+/** Whether the same request may succeed later. */
+export function isTransient(error: unknown): boolean {
+  if (!(error instanceof Failure)) return false;
+  const transient = [
+    'UNAVAILABLE',
+    'DRAINING',
+    'RATE_LIMITED',
+    'ALLOWANCE_EXHAUSTED',
+    'QUEUE_FULL',
+    'CLOCK_SKEW',
+    'REPLAYED',
+  ];
+  return transient.includes(error.reason);
+}
+
+/** Whether there was nobody to answer. */
+export function isAway(error: unknown): boolean {
+  return error instanceof Failure && ['UNAVAILABLE', 'DRAINING'].includes(error.reason);
+}

@@ -1,0 +1,177 @@
+import { Failure } from '@roost/core/failure';
+import { printId, scopedWire } from '@roost/core/ids';
+import type { LogEvent } from '@roost/proto/roost/delivery/v1/delivery';
+import { roleOf } from '@roost/mls/room';
+import { assertAllowed, participantOf } from './commits.ts';
+import { type Core, ownClient } from './core.ts';
+import { noGroup } from './groups.ts';
+import type { Outcome } from './lanes.ts';
+import { usersOf } from './members.ts';
+import { end, receive, receiveEarly } from './rooms.ts';
+import { leafSigner, qsClientSigner } from './signers.ts';
+import { type Group, groups, states } from './state.ts';
+import { type Task, tasks } from './task.ts';
+import { roomOf } from './titles.ts';
+
+/** Reads what a group's log has since our epoch. Who is no longer a member finds the group gone. */
+export async function catchUp(core: Core, lane: string): Promise<void> {
+  for (let pages = 0; pages < PAGES_MAX; pages++) {
+    const [group, state] = [core.ledger.get(groups, lane), core.ledger.get(states, lane)];
+    if (group?.standing !== 'active' || state === undefined) return;
+    const fromEpoch = state.groupContext.epoch;
+    const page = await logPage(core, group, fromEpoch);
+    if (page === undefined) {
+      await core.ledger.turn((turn) => end(core, turn, group, undefined));
+      return;
+    }
+    await core.ledger.turn((turn) => takeLog(core, turn, lane, page.events));
+    const epoch = core.ledger.get(states, lane)?.groupContext.epoch ?? page.currentEpoch;
+    const isStuck = page.hasMore && epoch === fromEpoch;
+    if (epoch >= page.currentEpoch || !page.hasMore || isStuck) break;
+  }
+  await core.ledger.turn((turn) => {
+    const now = turn.get(groups, lane);
+    if (now !== undefined) turn.put(groups, lane, { ...now, isBehind: false });
+  });
+}
+
+const PAGES_MAX = 1_000;
+
+async function takeLog(
+  core: Core,
+  turn: Parameters<typeof end>[1],
+  lane: string,
+  events: readonly LogEvent[],
+): Promise<void> {
+  for (const { event } of events) {
+    await turn.attempt(() => receive(core, turn, event)).catch(core.report);
+  }
+  await receiveEarly(core, turn, lane);
+}
+
+async function logPage(core: Core, group: Group, fromEpoch: bigint) {
+  const { caller } = core;
+  const request = { groupId: scopedWire(group.id), earKey: group.keys.earKey, fromEpoch };
+  const price = { token: 'general' as const, sign: leafSigner(group.leaf) };
+  try {
+    return await caller.ask(price, (options) => caller.services.delivery.getLog(request, options));
+  } catch (error) {
+    if (error instanceof Failure && error.reason === 'GROUP_UNKNOWN') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Leaves a group: the last owner hands it over first, the last member deletes it. Done when the hub
+ * has the wish; another member commits it.
+ */
+export async function performLeave(
+  core: Core,
+  lane: string,
+  key: string,
+  task: Task & { kind: 'leave' },
+): Promise<Outcome> {
+  const [group, state] = [core.ledger.get(groups, lane), core.ledger.get(states, lane)];
+  if (group === undefined || state === undefined) throw noGroup();
+  const own = printId(ownClient(core).user);
+  const others = [...usersOf(group)].filter(([user]) => user !== own).map(([, member]) => member);
+  if (others.length === 0) {
+    await core.ledger.turn((turn) => {
+      turn.put(tasks, key, { kind: 'delete' });
+      core.news.put(turn, { kind: 'gone', chat: lane, title: group.title });
+    });
+    return 'on';
+  }
+  if (task.proposal === undefined) {
+    const room = roomOf(state);
+    const isOwner = roleOf(room, participantOf(core, group, ownClient(core).user)) === 'owner';
+    const heir =
+      others.find(({ participant }) => roleOf(room, participant) === 'owner') ?? others[0];
+    await core.ledger.turn(async (turn) => {
+      if (isOwner && heir?.identity !== undefined && roleOf(room, heir.participant) !== 'owner') {
+        // The same task is the commit first, and comes back to leaving after it.
+        core.lanes.finish(turn, key);
+        const change = { kind: 'owner' as const, user: heir.identity.user };
+        core.lanes.submit(turn, lane, { kind: 'commit', change });
+        core.lanes.submit(turn, lane, { kind: 'leave' });
+        return;
+      }
+      assertAllowed(core, group, state, { kind: 'leave' });
+      const now = turn.get(states, lane) ?? state;
+      const { proposal } = await core.mls.proposeRemove(now, now.privatePath.leafIndex);
+      turn.put(tasks, key, { ...task, proposal });
+    });
+    return 'on';
+  }
+  return propose(core, lane, key, group, task.proposal);
+}
+
+async function propose(
+  core: Core,
+  lane: string,
+  key: string,
+  group: Group,
+  proposal: Uint8Array,
+): Promise<Outcome> {
+  const { caller, ledger } = core;
+  const request = {
+    groupId: scopedWire(group.id),
+    earKey: group.keys.earKey,
+    proposal: { tls: proposal },
+  };
+  const price = { token: 'general' as const, sign: leafSigner(group.leaf) };
+  const { result } = await caller.ask(price, (options) =>
+    caller.services.delivery.propose(request, options),
+  );
+  await ledger.turn((turn) => {
+    const now = turn.get(groups, lane);
+    if (now === undefined) return core.lanes.finish(turn, key);
+    if (result?.$case !== 'accepted') {
+      turn.put(tasks, key, { kind: 'leave' });
+      turn.put(groups, lane, { ...now, isBehind: true });
+      return;
+    }
+    turn.put(groups, lane, { ...now, isLeaving: true });
+    core.news.put(turn, { kind: 'gone', chat: lane, title: now.title });
+    core.lanes.finish(turn, key);
+  });
+  return 'on';
+}
+
+/** Gives a handle back, or silences it where messages may still come. */
+export async function performRelease(
+  core: Core,
+  key: string,
+  { handle, isSilenced }: Task & { kind: 'release' },
+): Promise<Outcome> {
+  const { caller } = core;
+  const price = { token: 'general' as const, sign: qsClientSigner(core) };
+  const request = { handles: [handle], silence: isSilenced };
+  await caller.ask(price, (options) => caller.services.queue.releaseHandles(request, options));
+  await core.ledger.turn((turn) => core.lanes.finish(turn, key));
+  return 'on';
+}
+
+/** Deletes a group that only we are in. */
+export async function performDelete(core: Core, lane: string, key: string): Promise<Outcome> {
+  const { caller, ledger } = core;
+  const group = ledger.get(groups, lane);
+  if (group?.standing === 'active') {
+    const request = { groupId: scopedWire(group.id), earKey: group.keys.earKey };
+    const sign = leafSigner(group.leaf);
+    await caller
+      .ask({ token: 'general', sign }, (options) =>
+        caller.services.delivery.deleteGroup(request, options),
+      )
+      .catch((error: unknown) => {
+        // It is gone already: an answer was lost.
+        if (!(error instanceof Failure) || error.reason !== 'GROUP_UNKNOWN') throw error;
+      });
+  }
+  await ledger.turn((turn) => {
+    core.lanes.finish(turn, key);
+    const now = turn.get(groups, lane);
+    if (now !== undefined) end(core, turn, { ...now, isLeaving: true }, undefined);
+  });
+  return 'on';
+}

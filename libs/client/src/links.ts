@@ -1,0 +1,130 @@
+import { Failure } from '@roost/core/failure';
+import { printUserName } from '@roost/core/ids';
+import {
+  type AddedLeaf,
+  encodeAddedLeaf,
+  makeLeafIdentity,
+  openLink,
+  participantIdOf,
+  decodeLeafIdentity,
+  unwrapLinkKey,
+  verifyLink,
+  wrapLinkKey,
+} from '@roost/identity/leaf';
+import { identityOf } from '@roost/mls/key-package';
+import { parseParticipantId } from '@roost/mls/room';
+import type { LeafNode } from 'ts-mls/leafNode.js';
+import { accountOf, type Core, credentialsOf, ownClient } from './core.ts';
+import type { PlacedLeaf } from './mls.ts';
+import type { GroupKeys, Member, MemberIdentity, OwnLeaf } from './state.ts';
+
+/** What whoever brought a leaf in declared of it. */
+export type DeclaredLeaf = AddedLeaf;
+
+/** A leaf of our own: a fresh key, a fresh link key, a fresh handle. Only its link says who we are. */
+export function newLeaf(core: Pick<Core, 'crypto' | 'ledger'>): {
+  readonly leaf: OwnLeaf;
+  readonly identity: Uint8Array;
+} {
+  const { crypto } = core;
+  const { clientCredential, nameBinding } = credentialsOf(core);
+  const { privateKey } = accountOf(core).signing;
+  const signing = crypto.ed25519.generate();
+  const [linkKey, handle, pushKey] = [crypto.random(32), crypto.random(32), crypto.random(32)];
+  const leaf = { signing, linkKey, handle, pushKey };
+  const signer = { clientCredential, nameBinding, privateKey };
+  return { leaf, identity: makeLeafIdentity(crypto, signer, signing.publicKey, leaf.linkKey) };
+}
+
+/** What we declare of our own leaf where we bring it into a group ourselves. */
+export function declareOwn(core: Core, keys: GroupKeys, leaf: OwnLeaf): DeclaredLeaf {
+  const { publicKey } = leaf.signing;
+  return declare(core, keys, {
+    leafKey: publicKey,
+    linkKey: leaf.linkKey,
+    user: ownClient(core).user,
+  });
+}
+
+/** What an adder declares of a leaf: its link key wrapped for the group, and its participant id. */
+export function declare(
+  { crypto }: Pick<Core, 'crypto'>,
+  { linkWrapperKey, participantKey }: GroupKeys,
+  added: {
+    readonly leafKey: Uint8Array;
+    readonly linkKey: Uint8Array;
+    readonly user: MemberIdentity['user'];
+  },
+): DeclaredLeaf {
+  const { leafKey, linkKey, user } = added;
+  return {
+    leafSignatureKey: leafKey,
+    participantId: participantIdOf(crypto, participantKey, user),
+    wrappedLinkKey: wrapLinkKey(crypto, linkWrapperKey, leafKey, linkKey),
+  };
+}
+
+/** A leaf of a group with who is behind it, if it proves it. */
+export function memberOf(
+  core: Pick<Core, 'crypto' | 'clock' | 'trust' | 'report'>,
+  keys: GroupKeys,
+  placed: PlacedLeaf,
+  declared: DeclaredLeaf | undefined,
+): Member {
+  const { leafIndex, leaf } = placed;
+  const member = {
+    leafIndex,
+    signatureKey: leaf.signaturePublicKey,
+    addedLeaf: declared === undefined ? new Uint8Array(0) : encodeAddedLeaf(declared),
+    participant: parseParticipantId(declared?.participantId ?? new Uint8Array(16)),
+  };
+  if (declared === undefined) return member;
+  try {
+    return { ...member, identity: identityBehind(core, keys, leaf, declared) };
+  } catch (error) {
+    if (error instanceof Failure) return member;
+    throw error;
+  }
+}
+
+/** Who is behind a leaf. Throws where its link, its link key or its participant id is another's. */
+export function identityBehind(
+  core: Pick<Core, 'crypto' | 'clock' | 'trust'>,
+  keys: GroupKeys,
+  leaf: LeafNode,
+  declared: DeclaredLeaf,
+): MemberIdentity {
+  const { crypto } = core;
+  const leafKey = leaf.signaturePublicKey;
+  const { wrappedLinkKey, participantId } = declared;
+  const linkKey = unwrapLinkKey(crypto, keys.linkWrapperKey, leafKey, wrappedLinkKey);
+  const identity = linkedIdentity(core, leaf, linkKey);
+  const expected = participantIdOf(crypto, keys.participantKey, identity.user);
+  if (!crypto.equal(expected, participantId)) {
+    throw new Failure('UNAUTHENTICATED', 'a leaf is declared to be of another participant');
+  }
+  return identity;
+}
+
+/** Who is behind a leaf, by its link key alone: a KeyPackage belongs to no group yet. */
+export function linkedIdentity(
+  { crypto, clock, trust }: Pick<Core, 'crypto' | 'clock' | 'trust'>,
+  leaf: LeafNode,
+  linkKey: Uint8Array,
+): MemberIdentity {
+  const leafKey = leaf.signaturePublicKey;
+  const link = openLink(crypto, decodeLeafIdentity(identityOf(leaf)), leafKey, linkKey);
+  const judged = { authority: trust.authority(trust.domain), nowMs: clock.now() };
+  const { credential, binding, standing } = verifyLink(crypto, link, leafKey, judged);
+  // One that has expired since was good when its leaf came in; it is asked to renew.
+  if (standing !== 'valid' && standing !== 'expired') {
+    throw new Failure('UNAUTHENTICATED', `the credential of a leaf is ${standing}`);
+  }
+  return {
+    user: credential.clientId.user,
+    client: credential.clientId,
+    userName: printUserName(binding.userName),
+    clientKey: credential.publicKey,
+    recoveryKeyHash: credential.recoveryKeyHash,
+  };
+}

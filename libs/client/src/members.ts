@@ -1,0 +1,110 @@
+import { toHex } from '@roost/core/bytes';
+import { printId } from '@roost/core/ids';
+import { decodeCommitAad } from '@roost/identity/leaf';
+import type { HandshakeMessage } from '@roost/mls/message';
+import { type Core, ownClient } from './core.ts';
+import { peerArrived } from './friends.ts';
+import type { Turn } from './ledger.ts';
+import { type DeclaredLeaf, memberOf } from './links.ts';
+import { type ClientState, leavesOf } from './mls.ts';
+import { end } from './rooms.ts';
+import { type Group, groups, type Member } from './state.ts';
+import { forgedLeaves, leavingLeaves, tidyNow } from './tidy.ts';
+import { openTitle, roomOf } from './titles.ts';
+
+/** A step of a group from one epoch to the next. */
+export interface Step {
+  /** Absent where we were not a member before. */
+  readonly before: ClientState | undefined;
+  readonly after: ClientState;
+  readonly commit: HandshakeMessage;
+}
+
+/** Makes a group what a commit made of it, and tells what changed for people. */
+export async function advance(core: Core, turn: Turn, group: Group, step: Step): Promise<void> {
+  const lane = printId(group.id);
+  const by = committerOf(group, step);
+  if (step.after.groupActiveState.kind === 'removedFromGroup') {
+    end(core, turn, group, group.isLeaving ? undefined : by);
+    return;
+  }
+  const declared = new Map<string, DeclaredLeaf>();
+  for (const added of decodeCommitAad(step.commit.authenticatedData).added) {
+    declared.set(toHex(added.leafSignatureKey), added);
+  }
+  const members = membersAfter(core, group, step.after, declared);
+  const title = openTitle(core.crypto, group.keys, group.id, roomOf(step.after));
+  const next: Group = { ...group, standing: 'active', members, title };
+  turn.put(groups, lane, next);
+  tellChanges(core, turn, { before: group, after: next, by: by ?? '', step });
+  turn.after(() => core.lanes.wake(lane));
+}
+
+/** The members of a tree: known leaves stay who they are, new ones have to prove it. */
+export function membersAfter(
+  core: Core,
+  group: Pick<Group, 'keys' | 'members'>,
+  state: ClientState,
+  declared: ReadonlyMap<string, DeclaredLeaf>,
+): Member[] {
+  const known = new Map(group.members.map((member) => [toHex(member.signatureKey), member]));
+  return leavesOf(state.ratchetTree).map((placed) => {
+    const key = toHex(placed.leaf.signaturePublicKey);
+    const before = known.get(key);
+    if (before?.leafIndex === placed.leafIndex) return before;
+    return memberOf(core, group.keys, placed, declared.get(key));
+  });
+}
+
+interface Changes {
+  readonly before: Group;
+  readonly after: Group;
+  readonly by: string;
+  readonly step: Step;
+}
+
+function tellChanges(core: Core, turn: Turn, { before, after, by, step }: Changes): void {
+  const lane = printId(after.id);
+  const [were, are] = [usersOf(before), usersOf(after)];
+  const left = step.before === undefined ? new Set<number>() : leavingLeaves(step.before);
+  for (const [user, member] of are) {
+    if (were.has(user) || isOwnUser(core, member)) continue;
+    const name = member.identity?.userName ?? '';
+    if (after.kind === 'dm') peerArrived(core, turn, after, member);
+    else core.news.put(turn, { kind: 'added', chat: lane, name, by });
+  }
+  for (const [user, member] of were) {
+    if (are.has(user)) continue;
+    const name = member.identity?.userName ?? '';
+    if (left.has(member.leafIndex)) core.news.put(turn, { kind: 'left', chat: lane, name });
+    else core.news.put(turn, { kind: 'removed', chat: lane, name, by });
+  }
+  if (before.title !== after.title && before.standing === 'active') {
+    core.news.put(turn, { kind: 'title', chat: lane, title: after.title, by });
+  }
+  if (forgedLeaves(after).length > forgedLeaves(before).length) {
+    core.news.put(turn, { kind: 'forged', chat: lane });
+    tidyNow(core, turn, lane);
+  }
+}
+
+/** Everybody who is in a group by a leaf that proves it, each once. */
+export function usersOf(group: Pick<Group, 'members'>): Map<string, Member> {
+  const users = new Map<string, Member>();
+  for (const member of group.members) {
+    if (member.identity !== undefined) users.set(printId(member.identity.user), member);
+  }
+  return users;
+}
+
+export function isOwnUser(core: Core, member: Member): boolean {
+  const own = printId(ownClient(core).user);
+  return member.identity !== undefined && printId(member.identity.user) === own;
+}
+
+/** The name of who made a commit; of an external one it is whoever entered by it. */
+function committerOf(group: Group, { commit }: Step): string | undefined {
+  const { sender } = commit;
+  if (sender.senderType !== 'member') return undefined;
+  return group.members.find(({ leafIndex }) => leafIndex === sender.leafIndex)?.identity?.userName;
+}

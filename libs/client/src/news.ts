@@ -1,0 +1,98 @@
+import { type Ledger, shelf, type Turn } from './ledger.ts';
+import { numbered } from './task.ts';
+
+/** What happens to a client. `chat` is a group's id in text, names are `name@domain`. */
+export type ClientEvent =
+  | {
+      readonly kind: 'message';
+      readonly chat: string;
+      readonly sender: string;
+      readonly text: string;
+      readonly acceptedAtMs: number;
+    }
+  /** Somebody asks to connect. */
+  | { readonly kind: 'request'; readonly name: string }
+  /** Who was asked accepted, or we did: the two can talk. */
+  | { readonly kind: 'connected'; readonly name: string; readonly chat: string }
+  | { readonly kind: 'rejected'; readonly name: string }
+  /** We were added to a group. */
+  | { readonly kind: 'joined'; readonly chat: string; readonly title: string; readonly by: string }
+  | {
+      readonly kind: 'added' | 'removed';
+      readonly chat: string;
+      readonly name: string;
+      readonly by: string;
+    }
+  | { readonly kind: 'left'; readonly chat: string; readonly name: string }
+  /** We are no longer in a group; `by` where somebody else saw to it. */
+  | { readonly kind: 'gone'; readonly chat: string; readonly title: string; readonly by?: string }
+  | { readonly kind: 'title'; readonly chat: string; readonly title: string; readonly by: string }
+  /** A member is not who it says; nothing is sent until it is removed. */
+  | { readonly kind: 'forged'; readonly chat: string }
+  /** A group that somebody added us to was refused. */
+  | { readonly kind: 'group-refused'; readonly sentence: string }
+  /** So many messages were lost on their way, of any group. */
+  | { readonly kind: 'lost'; readonly count: number }
+  /** Something that was asked for was refused; `text` where it was a message. */
+  | {
+      readonly kind: 'failed';
+      readonly chat?: string;
+      readonly sentence: string;
+      readonly text?: string;
+    }
+  /** The homeserver does not answer, or does again. Not kept over a restart. */
+  | { readonly kind: 'away' | 'back' };
+
+const news = shelf<ClientEvent>('news/');
+export const newsShelves = [news];
+
+/**
+ * The events for whoever uses the client. They are written in the turn that made them, and taken
+ * off when the next one is asked for: none is lost by a kill.
+ */
+export class News {
+  readonly #ledger: Ledger;
+  readonly #passing: ClientEvent[] = [];
+  #wake: () => void = () => undefined;
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger;
+  }
+
+  put(turn: Turn, event: ClientEvent): void {
+    turn.put(news, numbered(turn, 'news'), event);
+    turn.after(() => this.#wake());
+  }
+
+  /** Tells what is of no use after a restart. */
+  pass(event: ClientEvent): void {
+    this.#passing.push(event);
+    this.#wake();
+  }
+
+  /** Whether there is something that nobody took yet. */
+  get isEmpty(): boolean {
+    return this.#passing.length === 0 && this.#ledger.list(news).length === 0;
+  }
+
+  /** One reader at a time. */
+  async *follow(signal: AbortSignal): AsyncGenerator<ClientEvent> {
+    const stop = (): void => this.#wake();
+    signal.addEventListener('abort', stop);
+    try {
+      while (!signal.aborted) {
+        const woken = new Promise<void>((resolve) => (this.#wake = resolve));
+        for (const event of this.#passing.splice(0)) yield event;
+        const waiting = this.#ledger.list(news);
+        for (const [key, event] of waiting) {
+          if (signal.aborted) return;
+          yield event;
+          await this.#ledger.turn((turn) => turn.delete(news, key));
+        }
+        if (waiting.length === 0 && this.#passing.length === 0) await woken;
+      }
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+}

@@ -1,0 +1,160 @@
+import { Failure } from '@roost/core/failure';
+import { printId, scopedWire } from '@roost/core/ids';
+import { performAccept } from './accept.ts';
+import { commitProposals, performCommit, settlePending } from './commits.ts';
+import { performConnect } from './connect.ts';
+import type { Core } from './core.ts';
+import { performReject } from './direct.ts';
+import { performBefriend } from './friends.ts';
+import { noGroup, performCreate } from './groups.ts';
+import { performJoin } from './joins.ts';
+import type { Outcome } from './lanes.ts';
+import type { Turn } from './ledger.ts';
+import { catchUp, performDelete, performLeave, performRelease } from './leave.ts';
+import { usersOf } from './members.ts';
+import { dropPending, end } from './rooms.ts';
+import { leafSigner } from './signers.ts';
+import { contacts, type Group, groups, joinings, pendingCommits, states } from './state.ts';
+import { type Task, tasks } from './task.ts';
+import { forgedLeaves } from './tidy.ts';
+
+/** Makes one try at the first task of a lane, after what comes before any task. */
+export async function perform(core: Core, lane: string, key: string, task: Task): Promise<Outcome> {
+  const pending = core.ledger.get(pendingCommits, lane);
+  if (pending !== undefined) {
+    await settlePending(core, lane, pending);
+    return 'on';
+  }
+  if (core.ledger.get(groups, lane)?.isBehind === true) {
+    await catchUp(core, lane);
+    return 'on';
+  }
+  switch (task.kind) {
+    case 'connect':
+      return performConnect(core, lane, key, task);
+    case 'accept':
+      return performAccept(core, lane, key, task);
+    case 'reject':
+      return performReject(core, key, task);
+    case 'befriend':
+      return performBefriend(core, lane, key, task);
+    case 'create':
+      return performCreate(core, lane, key, task);
+    case 'commit':
+      return performCommit(core, lane, key, task);
+    case 'leave':
+      return performLeave(core, lane, key, task);
+    case 'join':
+      return performJoin(core, lane, key, task);
+    case 'send':
+      return performSend(core, lane, key, task);
+    case 'delete':
+      return performDelete(core, lane, key);
+    case 'release':
+      return performRelease(core, key, task);
+  }
+}
+
+type Send = Task & { kind: 'send' };
+
+/** Sends a message. It is encrypted and written down first; a repetition sends the same bytes. */
+async function performSend(core: Core, lane: string, key: string, task: Send): Promise<Outcome> {
+  const { ledger, caller } = core;
+  const group = ledger.get(groups, lane);
+  if (group === undefined || group.standing === 'gone' || group.isLeaving) throw noGroup();
+  if (isWaiting(group)) return 'blocked';
+  if (task.sealed === undefined) {
+    await ledger.turn((turn) => seal(core, turn, group, { key, task }));
+    return 'on';
+  }
+  const request = {
+    groupId: scopedWire(group.id),
+    earKey: group.keys.earKey,
+    message: { tls: task.sealed },
+  };
+  const price = { token: 'general' as const, sign: leafSigner(group.leaf) };
+  try {
+    await caller.ask(price, (options) => caller.services.delivery.sendMessage(request, options));
+    await ledger.turn((turn) => core.lanes.finish(turn, key));
+  } catch (error) {
+    if (!(error instanceof Failure) || !STALE.has(error.reason)) throw error;
+    await ledger.turn((turn) => {
+      const { sealed: _, ...unsealed } = task;
+      turn.put(tasks, key, unsealed);
+      const now = turn.get(groups, lane);
+      if (now !== undefined) turn.put(groups, lane, { ...now, isBehind: true });
+    });
+  }
+  return 'on';
+}
+
+/** Refusals of a message after which it is encrypted anew; whoever is no member finds that out. */
+const STALE: ReadonlySet<string> = new Set(['EPOCH_TOO_OLD', 'GROUP_UNKNOWN', 'INVALID_MLS']);
+
+/** Whether there is nobody to read a message yet, or somebody who must not. */
+function isWaiting(group: Group): boolean {
+  const isAlone = group.kind === 'dm' && usersOf(group).size < 2;
+  return group.standing === 'creating' || isAlone || forgedLeaves(group).length > 0;
+}
+
+async function seal(
+  core: Core,
+  turn: Turn,
+  group: Group,
+  { key, task }: { readonly key: string; readonly task: Send },
+): Promise<void> {
+  const lane = printId(group.id);
+  const state = turn.get(states, lane);
+  if (state === undefined) throw noGroup();
+  // RFC 9420 §12.4: nothing is sent while a proposal waits.
+  if (Object.keys(state.unappliedProposals).length > 0) return commitProposals(core, turn, group);
+  const { next, message } = await core.mls.encrypt(state, task.content);
+  turn.put(states, lane, next);
+  turn.put(tasks, key, { ...task, sealed: message });
+}
+
+/** A task was refused for good: it goes, with what stood on it, and somebody hears why. */
+export async function refused(
+  core: Core,
+  lane: string,
+  key: string,
+  task: Task,
+  error: Failure,
+): Promise<void> {
+  await core.ledger.turn((turn) => {
+    turn.delete(tasks, key);
+    const group = turn.get(groups, lane);
+    if (task.kind === 'connect' || task.kind === 'accept') {
+      undoConnection(core, turn, lane, group, task);
+    }
+    if (task.kind === 'commit') dropPending(turn, lane);
+    if (task.kind === 'create' && group !== undefined) {
+      end(core, turn, { ...group, isLeaving: true }, undefined);
+    }
+    if (task.kind === 'release' || task.kind === 'delete') return;
+    core.news.put(turn, {
+      kind: 'failed',
+      chat: lane,
+      sentence: error.message,
+      ...(task.kind === 'send' && task.text !== undefined ? { text: task.text } : {}),
+    });
+  });
+}
+
+function undoConnection(
+  core: Core,
+  turn: Turn,
+  lane: string,
+  group: Group | undefined,
+  task: Task & { kind: 'connect' | 'accept' },
+): void {
+  const user = task.kind === 'accept' ? task.user : task.asked?.user;
+  dropPending(turn, lane);
+  turn.delete(joinings, lane);
+  if (user !== undefined) {
+    const contact = turn.get(contacts, printId(user));
+    const isThis = contact !== undefined && printId(contact.group) === lane;
+    if (isThis && contact.standing !== 'connected') turn.delete(contacts, printId(user));
+  }
+  if (group !== undefined) end(core, turn, { ...group, isLeaving: true }, undefined);
+}

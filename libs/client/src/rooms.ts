@@ -1,0 +1,164 @@
+import { compare, equal } from '@roost/core/bytes';
+import { printId } from '@roost/core/ids';
+import { decodeGroupEvent, type GroupEvent } from '@roost/bus/group-event';
+import { type HandshakeMessage, parseHandshake } from '@roost/mls/message';
+import type { Core } from './core.ts';
+import { receiveMessage } from './inbox-messages.ts';
+import type { Turn } from './ledger.ts';
+import { advance } from './members.ts';
+import {
+  earlyEvents,
+  type Group,
+  groups,
+  joinings,
+  nextStates,
+  pendingCommits,
+  states,
+} from './state.ts';
+import { numbered, tasks } from './task.ts';
+import { tidySoon } from './tidy.ts';
+
+/** How many events of a group may wait for what they build on; the log has the rest. */
+const EARLY_EVENTS_MAX = 2_000;
+
+/**
+ * Takes in what a hub tells of a group: by the queue, by the log, or in the answer to a commit that
+ * lost. The same event may come by each of them.
+ */
+export async function receive(core: Core, turn: Turn, encoded: Uint8Array): Promise<void> {
+  const event = decodeGroupEvent(encoded);
+  const lane = printId(event.groupId);
+  const group = turn.get(groups, lane);
+  if (event.kind === 'welcome') return receiveWelcome(core, turn, event);
+  const epoch = turn.get(states, lane)?.groupContext.epoch;
+  if (group === undefined || epoch === undefined) {
+    const isEntering = turn.get(joinings, lane) !== undefined || group?.standing === 'creating';
+    if (isEntering) keepEarly(turn, lane, encoded);
+    return;
+  }
+  if (event.kind === 'group-deleted') return end(core, turn, group, undefined);
+  if (event.epoch > epoch) return waitFor(core, turn, group, encoded);
+  switch (event.kind) {
+    case 'application':
+      return receiveMessage(core, turn, group, event);
+    case 'proposal':
+      if (event.epoch === epoch) await receiveProposal(core, turn, group, event.mlsMessage);
+      return;
+    case 'commit':
+      if (event.epoch === epoch) await receiveCommit(core, turn, group, event.mlsMessage);
+  }
+}
+
+/** Takes in what waited, as far as it fits now. */
+export async function receiveEarly(core: Core, turn: Turn, lane: string): Promise<void> {
+  const waiting = turn.list(earlyEvents, `${lane}/`);
+  for (const [key] of waiting) turn.delete(earlyEvents, key);
+  for (const [, { event }] of waiting) await receive(core, turn, event);
+}
+
+/** Our own commit was accepted: it becomes the state of the group. */
+export async function mergePending(core: Core, turn: Turn, lane: string): Promise<void> {
+  const [group, pending] = [turn.get(groups, lane), turn.get(pendingCommits, lane)];
+  const [before, next] = [turn.get(states, lane), turn.get(nextStates, lane)];
+  if (group === undefined || pending === undefined || next === undefined) return;
+  dropPending(turn, lane);
+  if (pending.task !== undefined && turn.get(tasks, pending.task) !== undefined) {
+    core.lanes.finish(turn, pending.task);
+  }
+  turn.put(states, lane, next);
+  await advance(core, turn, group, { before, after: next, commit: parseHandshake(pending.commit) });
+  await receiveEarly(core, turn, lane);
+}
+
+/** Forgets a commit of ours that lost; its task makes another. */
+export function dropPending(turn: Turn, lane: string): void {
+  turn.delete(pendingCommits, lane);
+  turn.delete(nextStates, lane);
+}
+
+/** We are out of a group, whoever saw to it. */
+export function end(core: Core, turn: Turn, group: Group, by: string | undefined): void {
+  const lane = printId(group.id);
+  if (group.standing === 'gone') return;
+  dropPending(turn, lane);
+  turn.delete(states, lane);
+  for (const [key] of turn.list(earlyEvents, `${lane}/`)) turn.delete(earlyEvents, key);
+  turn.put(groups, lane, { ...group, standing: 'gone', members: [] });
+  for (const [key, task] of turn.list(tasks, `${lane}/`)) {
+    if (task.kind !== 'release') core.lanes.finish(turn, key);
+  }
+  core.lanes.submit(turn, lane, { kind: 'release', handle: group.leaf.handle, isSilenced: false });
+  const { title } = group;
+  // Who left said so already.
+  if (group.isLeaving) return;
+  core.news.put(turn, { kind: 'gone', chat: lane, title, ...(by === undefined ? {} : { by }) });
+}
+
+async function receiveCommit(core: Core, turn: Turn, group: Group, tls: Uint8Array): Promise<void> {
+  const lane = printId(group.id);
+  const pending = turn.get(pendingCommits, lane);
+  if (pending !== undefined && equal(pending.commit, tls)) return mergePending(core, turn, lane);
+  const before = turn.get(states, lane);
+  if (before === undefined) return;
+  const commit = parseHandshake(tls);
+  const after = await core.mls.apply(before, commit);
+  // Ours for the same epoch has lost.
+  dropPending(turn, lane);
+  turn.put(states, lane, after);
+  await advance(core, turn, group, { before, after, commit });
+  await receiveEarly(core, turn, lane);
+  turn.after(() => core.lanes.wake(lane));
+}
+
+async function receiveProposal(
+  core: Core,
+  turn: Turn,
+  group: Group,
+  tls: Uint8Array,
+): Promise<void> {
+  const lane = printId(group.id);
+  const state = turn.get(states, lane);
+  if (state === undefined) return;
+  const message: HandshakeMessage = parseHandshake(tls);
+  // A commit of ours without it would be refused.
+  const next = await core.mls.apply(state, message);
+  const isNew =
+    Object.keys(next.unappliedProposals).length > Object.keys(state.unappliedProposals).length;
+  if (!isNew) return;
+  turn.put(states, lane, next);
+  turn.after(() => tidySoon(core, lane));
+}
+
+/** An event of a later epoch: our own commit is on its way, or something was lost. */
+function waitFor(core: Core, turn: Turn, group: Group, encoded: Uint8Array): void {
+  const lane = printId(group.id);
+  keepEarly(turn, lane, encoded);
+  if (turn.get(pendingCommits, lane) !== undefined || group.isBehind) return;
+  turn.put(groups, lane, { ...group, isBehind: true });
+  turn.after(() => core.lanes.wake(lane));
+}
+
+function keepEarly(turn: Turn, lane: string, event: Uint8Array): void {
+  const waiting = turn.list(earlyEvents, `${lane}/`);
+  if (waiting.length >= EARLY_EVENTS_MAX) return;
+  if (waiting.some(([, early]) => compare(early.event, event) === 0)) return;
+  turn.put(earlyEvents, `${lane}/${numbered(turn, 'early')}`, { event });
+}
+
+function receiveWelcome(core: Core, turn: Turn, event: GroupEvent & { kind: 'welcome' }): void {
+  const lane = printId(event.groupId);
+  const group = turn.get(groups, lane);
+  // A second Welcome into a group that we are in is a repetition.
+  if (group !== undefined && group.standing !== 'gone') return;
+  if (turn.get(joinings, lane) !== undefined) return;
+  turn.put(joinings, lane, { sinceMs: core.clock.now() });
+  core.lanes.submit(turn, lane, {
+    kind: 'join',
+    welcome: {
+      welcome: event.mlsMessage,
+      epoch: event.epoch,
+      keyPackageRef: event.joiner.keyPackageRef,
+      joinerInfo: event.joiner.joinerInfo,
+    },
+  });
+}

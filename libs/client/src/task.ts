@@ -1,0 +1,97 @@
+import type { GroupId, UserId } from '@roost/core/ids';
+import { type Turn, shelf } from './ledger.ts';
+import { counters } from './state.ts';
+
+/**
+ * What is still to be done at the homeserver. Tasks of one group form a lane and are done in their
+ * order; they survive restarts, and each step of them may be repeated.
+ */
+export type Task =
+  /** Finds a user, makes the group of two, and asks. */
+  | {
+      readonly kind: 'connect';
+      readonly name: string;
+      readonly group: GroupId;
+      readonly asked?: Asked;
+    }
+  /** Enters the group of a request that was accepted. */
+  | { readonly kind: 'accept'; readonly user: UserId }
+  | { readonly kind: 'reject'; readonly user: UserId; readonly messageId: Uint8Array }
+  /** Makes our KeyPackages open to a contact, and tells it how. */
+  | { readonly kind: 'befriend'; readonly user: UserId }
+  | { readonly kind: 'create'; readonly members: readonly UserId[] }
+  | { readonly kind: 'commit'; readonly change: Change; readonly tries?: number }
+  | { readonly kind: 'leave'; readonly proposal?: Uint8Array }
+  | { readonly kind: 'join'; readonly welcome: WelcomeRecord }
+  | {
+      readonly kind: 'send';
+      readonly content: Uint8Array;
+      readonly text?: string;
+      readonly sealed?: Uint8Array;
+    }
+  | { readonly kind: 'delete' }
+  | { readonly kind: 'release'; readonly handle: Uint8Array; readonly isSilenced: boolean };
+
+/** What a commit is for; it is made anew as often as another one wins. */
+export type Change =
+  | { readonly kind: 'add'; readonly invited: readonly Invited[] }
+  | { readonly kind: 'remove'; readonly user: UserId }
+  | { readonly kind: 'title'; readonly title: string }
+  /** Makes another one the owner, before the last one leaves. */
+  | { readonly kind: 'owner'; readonly user: UserId }
+  /** Carries out what others proposed, and removes leaves that are not who they say. */
+  | { readonly kind: 'tidy' };
+
+/** Somebody to be added, and the KeyPackages once they are claimed. */
+export interface Invited {
+  readonly user: UserId;
+  readonly claimId: Uint8Array;
+  readonly packages?: readonly ClaimedPackage[];
+}
+
+export interface ClaimedPackage {
+  readonly keyPackage: Uint8Array;
+  readonly linkKey: Uint8Array;
+}
+
+/** A connection request once it is made: a repetition sends the same. */
+export interface Asked {
+  readonly user: UserId;
+  readonly joinSecret: Uint8Array;
+  /** EnqueueDirectRequest, encoded. */
+  readonly request: Uint8Array;
+}
+
+export interface WelcomeRecord {
+  readonly welcome: Uint8Array;
+  readonly epoch: bigint;
+  readonly keyPackageRef: Uint8Array;
+  readonly joinerInfo: Uint8Array;
+}
+
+export const tasks = shelf<Task>('task/');
+
+const NUMBER_DIGITS = 12;
+
+/** Puts a task at the end of a lane; the lane is the group's id in text. */
+export function addTask(turn: Turn, lane: string, task: Task): string {
+  const key = `${lane}/${numbered(turn, 'task')}`;
+  turn.put(tasks, key, task);
+  return key;
+}
+
+/** The next number of a counter, as text that sorts. */
+export function numbered(turn: Turn, counter: string): string {
+  const next = turn.get(counters, counter)?.next ?? 0;
+  turn.put(counters, counter, { next: next + 1 });
+  return padded(next);
+}
+
+export function padded(number: number): string {
+  return String(number).padStart(NUMBER_DIGITS, '0');
+}
+
+/** The lane of a task's key. */
+export function laneOf(key: string): string {
+  return key.slice(0, -(NUMBER_DIGITS + 1));
+}

@@ -1,0 +1,67 @@
+import { toHex } from '@roost/core/bytes';
+import { sleep } from '@roost/core/time';
+import { type Core, fraction } from './core.ts';
+import type { Turn } from './ledger.ts';
+import type { ClientState } from './mls.ts';
+import { type Group, groups, states } from './state.ts';
+import { tasks } from './task.ts';
+
+/** Members that are online wait for up to so long, so that one of them is first. */
+const DELAY_MS_MAX = 4_000;
+const DELAY_MS_MIN = 500;
+
+/** Commits what others proposed, after a moment in which somebody else may. */
+export function tidySoon(core: Core, lane: string): void {
+  const delayMs = DELAY_MS_MIN + fraction(core.crypto) * (DELAY_MS_MAX - DELAY_MS_MIN);
+  void sleep(delayMs, core.lanes.signal)
+    .then(async () => {
+      if (core.lanes.signal.aborted) return;
+      await core.ledger.turn((turn) => tidyNow(core, turn, lane));
+    })
+    .catch(core.report);
+}
+
+/** Puts the task to tidy up a group, where there is something to tidy that we may. */
+export function tidyNow(core: Core, turn: Turn, lane: string): void {
+  const [group, state] = [turn.get(groups, lane), turn.get(states, lane)];
+  if (group === undefined || state === undefined || !needsTidying(group, state)) return;
+  const isPlanned = turn.list(tasks, `${lane}/`).some(([, task]) => task.kind === 'commit');
+  if (!isPlanned) core.lanes.submit(turn, lane, { kind: 'commit', change: { kind: 'tidy' } });
+}
+
+/** Looks after what a former process left untidy. */
+export function tidyAll(core: Core): void {
+  for (const [lane, group] of core.ledger.list(groups)) {
+    const state = core.ledger.get(states, lane);
+    if (group.standing === 'active' && state !== undefined && needsTidying(group, state)) {
+      tidySoon(core, lane);
+    }
+  }
+}
+
+function needsTidying(group: Group, state: ClientState): boolean {
+  if (group.isLeaving) return false;
+  return Object.keys(state.unappliedProposals).length > 0 || forgedLeaves(group).length > 0;
+}
+
+/** Leaves that are not who they say, by their index. */
+export function forgedLeaves(group: Group): number[] {
+  return group.members.flatMap(({ identity, leafIndex }) =>
+    identity === undefined ? [leafIndex] : [],
+  );
+}
+
+/** The leaves that want to go, by their own proposals. */
+export function leavingLeaves(state: ClientState): Set<number> {
+  const leaving = new Set<number>();
+  for (const { proposal, senderLeafIndex } of Object.values(state.unappliedProposals)) {
+    if ('remove' in proposal && proposal.remove.removed === senderLeafIndex) {
+      leaving.add(proposal.remove.removed);
+    }
+  }
+  return leaving;
+}
+
+export function memberKey(signatureKey: Uint8Array): string {
+  return toHex(signatureKey);
+}
