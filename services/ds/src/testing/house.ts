@@ -81,7 +81,6 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
 
 const FAST = { pollMs: 50, backoffFirstMs: 2, backoffLastMs: 20, timeoutMs: 2_000 };
 
-
 /** Waits until what was accepted arrived, as the outbox tells. */
 export async function quiet({ database }: Pick<House, 'database'>): Promise<void> {
   for (;;) {
