@@ -113,7 +113,7 @@ export class QueueWriter {
     const [queue] = await lockQueues(tx, [clientId], this.#limits.runsPerSecret);
     if (queue === undefined) return [];
     const [gone] = await deleteExpired(tx, clientId, beforeDay);
-    if (gone === undefined || gone.messages === 0n) return [];
+    if (gone === undefined || gone.runs === 0n) return [];
     const [key] = await findQueueKey(tx, clientId);
     assert(key !== undefined, 'a locked queue has a key');
     const emptied = {
@@ -124,8 +124,8 @@ export class QueueWriter {
       ratchet: this.#keys.sealRatchet(clientId, emptyState),
       queueKey: key.queueKey,
     };
-    const gap = this.#gapEntry(Number(gone.messages));
-    const sealed = this.#seal(emptied, [gap], sharedEncoder());
+    const gap = gone.messages === 0n ? [] : [this.#gapEntry(Number(gone.messages))];
+    const sealed = this.#seal(emptied, gap, sharedEncoder());
     const stored = [{ clientId, runs: sealed.runs }];
     await this.#write(tx, stored, [sealed.queue]);
     return stored;
@@ -148,8 +148,8 @@ export class QueueWriter {
       runsSinceSecret++;
     };
     if (queue.queueKey !== null) {
-      runsSinceSecret = 0;
       add(sealSecret(crypto, state, queue.queueKey, next));
+      runsSinceSecret = 0;
     }
     for (const run of cutRuns(entries, RUN_LIMITS)) {
       const place = { firstSequence: next, count: run.length };

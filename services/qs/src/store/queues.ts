@@ -109,19 +109,23 @@ export const findExpired = statement<[beforeDay: number, countMax: number], { cl
   `SELECT DISTINCT client_id AS "clientId" FROM runs WHERE stored_day < $1 LIMIT $2`,
 );
 
-/** Everything of a locked queue, if any of it is from before a day. */
-export const deleteExpired = statement<[clientId: bigint, beforeDay: number], { messages: bigint }>(
+/** Everything of a locked queue, if any of it is from before a day. Secrets are no messages. */
+export const deleteExpired = statement<
+  [clientId: bigint, beforeDay: number],
+  { runs: bigint; messages: bigint }
+>(
   'qs_delete_expired_runs',
   `WITH gone AS (
      DELETE FROM runs
       WHERE client_id = $1
         AND EXISTS (SELECT FROM runs WHERE client_id = $1 AND stored_day < $2)
-      RETURNING count
+      RETURNING count, substring(ciphertext FOR 1) AS kind
    ), queue AS (
      UPDATE queues SET acknowledged = next_sequence, stored_bytes = 0, is_gap_marked = false
       WHERE client_id = $1 AND EXISTS (SELECT FROM gone)
    )
-   SELECT coalesce(sum(count), 0) AS messages FROM gone`,
+   SELECT count(*) AS runs, coalesce(sum(count) FILTER (WHERE kind = '\\x02'), 0) AS messages
+     FROM gone`,
 );
 
 export const findQueueKey = statement<[clientId: bigint], { queueKey: Uint8Array }>(
