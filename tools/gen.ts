@@ -1,5 +1,5 @@
-// Generates proto/gen: ts-proto's code, and rules.json, the table of access rules that the edge, the
-// reference page and the generated tests read. Does nothing where no proto changed.
+// Generates proto/gen: ts-proto's code, rules.json, the table of access rules that the edge, the
+// reference page and the generated tests read, and descriptors.binpb for server reflection. Does nothing where no proto changed.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
@@ -28,7 +28,9 @@ if (!existsSync(stampFile) || readFileSync(stampFile, 'utf8') !== stamp) {
   const buf = (...args: string[]) =>
     execFileSync(join(bin, 'buf'), args, { cwd: proto, maxBuffer: 64 << 20 });
   buf('generate');
-  writeFileSync(join(proto, 'gen/rules.json'), rulesOf(buf('build', '-o', '-#format=binpb')));
+  const image = buf('build', '-o', '-#format=binpb');
+  writeFileSync(join(proto, 'gen/descriptors.binpb'), image);
+  writeFileSync(join(proto, 'gen/rules.json'), rulesOf(image));
   writeFileSync(stampFile, stamp);
 }
 

@@ -90,8 +90,9 @@ export function exchangeOfRequest(
       });
     },
     ...inBody(response, (headers) => {
-      // What is left of a refused upload is not worth reading: the connection ends with the answer.
-      if (!request.complete) response.setHeader('connection', 'close');
+      // What is left of a refused upload is read away by Node, so that the answer arrives; where that
+      // would be much, the connection ends instead.
+      if (!request.complete && isLong(request)) response.setHeader('connection', 'close');
       response.writeHead(200, headers);
     }),
   };
@@ -141,6 +142,7 @@ function overStreamBody(stream: ServerHttp2Stream): Answering {
 }
 
 interface Body {
+  readonly closed: boolean;
   readonly destroyed: boolean;
   readonly writableEnded: boolean;
   readonly headersSent: boolean;
@@ -170,10 +172,18 @@ function inBody(body: Body, begin: (headers: Record<string, string>) => void): A
   };
 }
 
+const LEFT_BYTES_MAX = 8 << 20;
+
+function isLong({ headers }: IncomingMessage): boolean {
+  const length = Number(headers['content-length'] ?? Infinity);
+  return !(length <= LEFT_BYTES_MAX);
+}
+
 const GONE: CallStatus = { code: 1, message: 'cancelled' };
 
-function isOver(body: Pick<Body, 'destroyed' | 'writableEnded'>): boolean {
-  return body.destroyed || body.writableEnded;
+/** After a reset a stream is closed before it is destroyed; answering it then would throw. */
+function isOver(body: Pick<Body, 'closed' | 'destroyed' | 'writableEnded'>): boolean {
+  return body.closed || body.destroyed || body.writableEnded;
 }
 
 /** Writes, and waits until there is room for more or nobody to write to. */

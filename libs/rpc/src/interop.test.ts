@@ -136,3 +136,32 @@ test('the health of the process is told to who asks', async () => {
   expect(await ask(true)).toEqual(Uint8Array.of(8, 1));
   expect(await ask(false)).toEqual(Uint8Array.of(8, 2));
 });
+
+test('a tool that reflects learns the services, and the files of a symbol', async () => {
+  const descriptors = readFileSync(
+    new URL('../../../proto/gen/descriptors.binpb', import.meta.url),
+  );
+  const log = { info: () => {}, warn: () => {}, error: () => {} };
+  const listen = { host: 'localhost', port: 0 };
+  const bindings = [echoBinding({})];
+  await using server = await serve({ bindings, callers: 'edge', log, listen, descriptors });
+  using channel = connect(server.address);
+  const ask = async (field: number, text: string) => {
+    const answers = [];
+    const call = {
+      path: '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
+      request: Uint8Array.of((field << 3) | 2, text.length, ...Buffer.from(text)),
+      proof: undefined,
+      authorization: undefined,
+      deadlineMs: 2_000,
+      signal: undefined,
+    };
+    for await (const each of channel.stream(call)) answers.push(Buffer.from(each).toString());
+    return answers.join('');
+  };
+  expect(await ask(7, '')).toContain('roost.echo.v1.EchoService');
+  const files = await ask(4, 'roost.queue.v1.QueueService.Listen');
+  expect(files).toContain('roost/queue/v1/queue.proto');
+  expect(files).toContain('roost/access/v1/access.proto');
+  expect(await ask(3, 'nothing.proto')).toContain('there is no such symbol');
+});

@@ -1,22 +1,17 @@
 import { createHash } from 'node:crypto';
-import type { Readable } from 'node:stream';
 
 import { BrokenInvariant } from '@roost/core/assert';
 import { Failure } from '@roost/core/failure';
 import { TokenClass } from '@roost/proto/roost/access/v1/access';
 
 import { type CallerName, isReachable } from './access.ts';
+import { messagesIn, readMessage, readRequest } from './body.ts';
 import { PROOF_METADATA } from './call.ts';
 import type { Exchange } from './exchange.ts';
-import { Deframer, fromBase64 } from './frames.ts';
+import { fromBase64 } from './frames.ts';
 import { answerHealth, HEALTH_PATH, type Health } from './health.ts';
-import {
-  type BoundMethod,
-  type Incoming,
-  type ServiceBinding,
-  tooLarge,
-  unknownMethod,
-} from './service.ts';
+import { REFLECTION_PATHS, type Reflection } from './reflection.ts';
+import { type BoundMethod, type Incoming, type ServiceBinding, unknownMethod } from './service.ts';
 import { CODES, INTERNAL, OK, statusOf } from './status.ts';
 
 /** The part of a logger that is used here (pino's shape). */
@@ -54,15 +49,41 @@ export interface RouterOptions {
   /** How long a unary call may take. */
   readonly unaryMs?: number | undefined;
   readonly health: Health;
+  readonly reflection: Reflection | undefined;
   readonly log: Log;
 }
 
 const EXEMPT_BUCKET: Bucket = { capacity: 120, refillPerSecond: 2 };
 const UNARY_MS = 30_000;
+/** Requests of the services that are not ours: a name. */
+const FOREIGN_BYTES_MAX = 1_024;
 
 /** Why the signal of a call was aborted. */
 const DEADLINE = new Failure('UNAVAILABLE', 'the call took too long');
+const GONE = new Failure('UNAVAILABLE', 'the caller has gone');
 const DRAINING = new Failure('DRAINING', 'the server is closing: connect again');
+
+/** Aborts a call when its time is up. */
+class Deadline {
+  readonly #controller: AbortController;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(controller: AbortController) {
+    this.#controller = controller;
+  }
+
+  /** From now on; `undefined` takes it away. */
+  set(ms: number | undefined): void {
+    clearTimeout(this.#timer);
+    if (ms !== undefined) this.#timer = setTimeout(() => this.#controller.abort(DEADLINE), ms);
+  }
+}
+
+interface Call {
+  readonly exchange: Exchange;
+  readonly signal: AbortSignal;
+  readonly deadline: Deadline;
+}
 
 /** Takes each call through its method's rule to its handler, and says how it ended. */
 export class Router {
@@ -95,28 +116,25 @@ export class Router {
 
   async take(exchange: Exchange): Promise<void> {
     const controller = new AbortController();
-    const { signal } = controller;
+    const call = { exchange, signal: controller.signal, deadline: new Deadline(controller) };
     this.#open.add(controller);
-    exchange.onGone(() => controller.abort(new Failure('UNAVAILABLE', 'the caller has gone')));
-    let timer: NodeJS.Timeout | undefined;
+    exchange.onGone(() => controller.abort(GONE));
     try {
+      call.deadline.set(this.#unaryMsOf(exchange));
       const method = this.#find(exchange.path);
-      const deadlineMs = this.#deadlineOf(exchange, method);
-      if (deadlineMs !== undefined)
-        timer = setTimeout(() => controller.abort(DEADLINE), deadlineMs);
-      const last = await until(signal, this.#answer(exchange, method, signal));
+      const last = await until(call.signal, this.#answer(call, method));
       exchange.finish(OK, last);
     } catch (error) {
-      this.#refuse(exchange, error, signal);
+      this.#refuse(call, error);
     } finally {
-      clearTimeout(timer);
+      call.deadline.set(undefined);
       this.#open.delete(controller);
     }
   }
 
   #find(path: string): BoundMethod | undefined {
     if (this.#draining) throw DRAINING;
-    if (path === HEALTH_PATH) return undefined;
+    if (path === HEALTH_PATH || this.#reflects(path)) return undefined;
     const method = this.#methods.get(path);
     if (method === undefined || !isReachable(method.rule, this.#options.callers)) {
       throw unknownMethod();
@@ -124,9 +142,20 @@ export class Router {
     return method;
   }
 
-  async #answer(exchange: Exchange, method: BoundMethod | undefined, signal: AbortSignal) {
+  #reflects(path: string): boolean {
+    return this.#options.reflection !== undefined && REFLECTION_PATHS.has(path);
+  }
+
+  async #answer({ exchange, signal, deadline }: Call, method: BoundMethod | undefined) {
+    const { health, reflection } = this.#options;
+    if (method === undefined && exchange.path === HEALTH_PATH) {
+      return answerHealth(await readMessage(exchange.body, FOREIGN_BYTES_MAX), health);
+    }
     if (method === undefined) {
-      return answerHealth(await readMessage(exchange.body, 1_024), this.#options.health);
+      for await (const message of messagesIn(exchange.body, FOREIGN_BYTES_MAX)) {
+        if (reflection !== undefined) await exchange.send(reflection(message));
+      }
+      return undefined;
     }
     // What a call costs is asked for before any of its bytes are read.
     await this.#charge(exchange, method);
@@ -137,6 +166,8 @@ export class Router {
       signal,
     };
     if (method.kind === 'unary') return method.answer(incoming);
+    // A stream may last; only its request had to come in time.
+    deadline.set(timeoutMs(exchange.headers['grpc-timeout']));
     for await (const message of method.answer(incoming)) {
       await exchange.send(message);
       if (signal.aborted) break;
@@ -158,13 +189,14 @@ export class Router {
     }
   }
 
-  #deadlineOf(exchange: Exchange, method: BoundMethod | undefined): number | undefined {
-    const asked = timeoutMs(exchange.headers['grpc-timeout']);
-    if (method?.kind === 'stream') return asked;
-    return Math.min(asked ?? Infinity, this.#options.unaryMs ?? UNARY_MS);
+  #unaryMsOf({ headers }: Exchange): number {
+    return Math.min(
+      timeoutMs(headers['grpc-timeout']) ?? Infinity,
+      this.#options.unaryMs ?? UNARY_MS,
+    );
   }
 
-  #refuse(exchange: Exchange, thrown: unknown, signal: AbortSignal): void {
+  #refuse({ exchange, signal }: Call, thrown: unknown): void {
     // After an abort whatever was thrown is its consequence: the cause is what the caller hears.
     const error: unknown = signal.aborted ? signal.reason : thrown;
     if (error === DEADLINE) {
@@ -204,39 +236,6 @@ export function loggable(error: unknown): object {
     ...(typeof code === 'string' ? { code } : {}),
     at: frames.slice(0, 8).map((line) => line.trim()),
   };
-}
-
-async function readRequest(body: Readable, method: BoundMethod): Promise<Uint8Array> {
-  try {
-    return await readMessage(body, method.requestBytesMax);
-  } catch (error) {
-    throw error instanceof Failure && error.reason === 'TOO_LARGE' ? tooLarge(method.rule) : error;
-  }
-}
-
-/** Reads a body of exactly one message. */
-async function readMessage(body: Readable, bytesMax: number): Promise<Uint8Array> {
-  const deframer = new Deframer(bytesMax);
-  let message: Uint8Array | undefined;
-  // Leaving the loop early must not destroy the stream: the refusal still goes out over it.
-  for await (const chunk of body.iterator({ destroyOnReturn: false })) {
-    for (const each of deframer.push(bytesOf(chunk))) {
-      if (message !== undefined || each.kind === 'trailers') throw notOneMessage();
-      message = each.bytes;
-    }
-  }
-  if (message === undefined || deframer.pending > 0) throw notOneMessage();
-  return message;
-}
-
-/** A chunk of Node as plain bytes: a Buffer's `slice` does not copy, and equals no Uint8Array. */
-function bytesOf(chunk: unknown): Uint8Array {
-  if (!(chunk instanceof Uint8Array)) throw notOneMessage();
-  return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-}
-
-function notOneMessage(): Failure {
-  return new Failure('MALFORMED', 'the body is not one gRPC message');
 }
 
 function proofIn({ headers }: Exchange): Uint8Array | undefined {

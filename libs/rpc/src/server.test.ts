@@ -1,3 +1,4 @@
+import { connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2';
 import { connect as connectSocket } from 'node:net';
 import { setTimeout as after } from 'node:timers/promises';
 
@@ -381,4 +382,38 @@ test('a server that cannot be reached is unavailable', async () => {
     const client = clientOf(EchoDefinition, way(server.address));
     await expect(client.open(hello, { deadlineMs: 2_000 })).rejects.toEqual(refused('UNAVAILABLE'));
   }
+});
+
+test('who sends the head of a call and then nothing is not waited for', async () => {
+  const server = await started({}, { unaryMs: 50 });
+  for (const path of ['Open', 'Follow']) {
+    const session = connectHttp2(`http://${server.address}`);
+    const call = session.request({
+      ':method': 'POST',
+      ':path': `/roost.echo.v1.EchoService/${path}`,
+      'content-type': 'application/grpc',
+    });
+    const headers = await new Promise<IncomingHttpHeaders>((resolve) => {
+      call.on('response', resolve);
+    });
+    expect(headers['grpc-status']).toBe('4');
+    session.destroy();
+  }
+});
+
+test('a stream outlives the time that a unary call has', async () => {
+  const follow: EchoHandlers['follow'] = async function* (request) {
+    yield request;
+    await after(120);
+    yield request;
+  };
+  const server = await started({ follow }, { unaryMs: 50 });
+  const client = clientOf(EchoDefinition, transports.native(server.address));
+  let seen = 0;
+  for await (const _ of client.follow(hello)) seen++;
+  expect(seen).toBe(2);
+  const short = async () => {
+    for await (const _ of client.follow(hello, { deadlineMs: 60 })) seen++;
+  };
+  await expect(short()).rejects.toEqual(refused('UNAVAILABLE'));
 });

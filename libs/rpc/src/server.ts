@@ -1,4 +1,4 @@
-import { createServer as createHttp1 } from 'node:http';
+import { createServer as createHttp1, type Server as Http1Server } from 'node:http';
 import {
   createServer as createHttp2,
   type Http2Server,
@@ -14,6 +14,7 @@ import { sleep } from '@roost/core/time';
 import type { CallerName } from './access.ts';
 import { type Exchange, exchangeOfRequest, exchangeOfStream } from './exchange.ts';
 import type { Health } from './health.ts';
+import { reflectionOf } from './reflection.ts';
 import { type Bucket, type Limiter, type Log, Router, type TokenGate } from './router.ts';
 import type { ServiceBinding } from './service.ts';
 
@@ -35,6 +36,8 @@ export interface ServeOptions {
   /** Calls that one connection may have open; 256. */
   readonly callsPerConnectionMax?: number | undefined;
   readonly health?: Health | undefined;
+  /** A FileDescriptorSet (proto/gen/descriptors.binpb): turns server reflection on. */
+  readonly descriptors?: Uint8Array | undefined;
   readonly log: Log;
 }
 
@@ -50,10 +53,14 @@ export interface RunningServer extends AsyncDisposable {
 }
 
 const FIRST_BYTES_MS = 10_000;
+/** For the whole of a request over HTTP/1.1; over HTTP/2 the router watches each call. */
+const BODY_MS = 60_000;
 const PING_EVERY_MS = 60_000;
 const PING_ANSWER_MS = 20_000;
 const STREAM_WINDOW_BYTES = 256 << 10;
 const CONNECTION_WINDOW_BYTES = 4 << 20;
+/** What one session may hold, in MB: more than its calls' windows, less than harm. */
+const SESSION_MEGABYTES_MAX = 96;
 const HEADER_BYTES_MAX = 16 << 10;
 const CALLS_PER_CONNECTION_MAX = 256;
 const GRACE_MS = 5_000;
@@ -65,17 +72,15 @@ const BACKLOG = 1_024;
  * without an answer and without harm.
  */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
-  const { health = () => true } = options;
-  const router = new Router({ ...options, health });
+  const { health = () => true, bindings, descriptors } = options;
+  const names = bindings.map(({ definition }) => definition.fullName);
+  const reflection = descriptors === undefined ? undefined : reflectionOf(descriptors, names);
+  const router = new Router({ ...options, health, reflection });
   const take = (exchange: Exchange | undefined): void => {
     if (exchange !== undefined) void router.take(exchange);
   };
   const http2 = http2Server(options, take);
-  const http1 = createHttp1({ maxHeaderSize: HEADER_BYTES_MAX }, (request, response) => {
-    take(exchangeOfRequest(request, response));
-  });
-  http1.on('clientError', (_, socket) => socket.destroy());
-
+  const http1 = http1Server(take);
   const sockets = new Set<Socket>();
   const door = openDoor(options, sockets, {
     http2: (socket) => void http2.server.emit('connection', socket),
@@ -99,6 +104,8 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     for (const session of http2.sessions) session.destroy();
     for (const socket of sockets) socket.destroy();
     http1.closeAllConnections();
+    // Ends the watch over timeouts.
+    http1.close();
   };
   return {
     ...addressOf(door, options.listen),
@@ -163,9 +170,26 @@ function sniff(socket: Socket, ways: Ways): void {
   socket.on('readable', first);
 }
 
+function http1Server(take: (exchange: Exchange | undefined) => void): Http1Server {
+  const limits = {
+    maxHeaderSize: HEADER_BYTES_MAX,
+    headersTimeout: FIRST_BYTES_MS,
+    requestTimeout: BODY_MS,
+    connectionsCheckingInterval: FIRST_BYTES_MS,
+  };
+  const server = createHttp1(limits, (request, response) => {
+    take(exchangeOfRequest(request, response));
+  });
+  server.on('clientError', (_, socket) => socket.destroy());
+  // It never listens by itself, but Node begins to watch over timeouts when it hears that it does.
+  server.emit('listening');
+  return server;
+}
+
 function http2Server(options: ServeOptions, take: (exchange: Exchange | undefined) => void) {
   const sessions = new Set<ServerHttp2Session>();
   const server: Http2Server = createHttp2({
+    maxSessionMemory: SESSION_MEGABYTES_MAX,
     settings: {
       initialWindowSize: STREAM_WINDOW_BYTES,
       maxConcurrentStreams: options.callsPerConnectionMax ?? CALLS_PER_CONNECTION_MAX,
