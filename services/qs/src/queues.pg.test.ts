@@ -61,7 +61,7 @@ function listen(client: TestClient, fromSequence = 0n, within: World = world) {
   const next = async (): Promise<ListenResponse> => {
     const { value, done } = await responses.next();
     if (done === true) throw new Error('the stream has ended');
-    return value as ListenResponse;
+    return value;
   };
   return { next, stop: () => abort.abort() };
 }

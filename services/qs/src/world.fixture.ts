@@ -22,7 +22,8 @@ import { keyPackageTls, newActor, type ActorOptions } from '@roost/mls/testing';
 import { Database, type TransactionOptions } from '@roost/postgres/database';
 import type { Executor, Query } from '@roost/postgres/executor';
 import { QueueServiceDefinition, type QueueRun } from '@roost/proto/roost/queue/v1/queue';
-import { clientOf, connect, type Channel, type Client } from '@roost/rpc/client';
+import { clientOf, connect, type Channel, type Client, type Transport } from '@roost/rpc/client';
+import type { Outgoing } from '@roost/rpc/call';
 import { serve } from '@roost/rpc/server';
 import type { Fields, Log } from '@roost/service/log';
 import { TestClock } from '@roost/testing/clock';
@@ -64,6 +65,8 @@ export interface World extends AsyncDisposable {
   readonly bell: MemoryBell;
   readonly client: Client<typeof QueueServiceDefinition>;
   readonly logged: object[];
+  /** Sends the very bytes of the last unary call again. */
+  replay(): Promise<Uint8Array>;
   /** Stops the service and starts it again on the same database. */
   restart(): Promise<void>;
   close(): Promise<void>;
@@ -102,13 +105,22 @@ async function start(
   const listen = { host: '127.0.0.1', port: 0 };
   const server = await serve({ listen, bindings, callers: 'edge', log });
   const channel: Channel = connect(server.address);
-  const client = clientOf(QueueServiceDefinition, channel, { crypto, clock, audience: domain });
+  let last: Outgoing | undefined;
+  const recording: Transport = {
+    stream: (call) => channel.stream(call),
+    unary: (call) => channel.unary((last = call)),
+  };
+  const client = clientOf(QueueServiceDefinition, recording, { crypto, clock, audience: domain });
+  const replay = async (): Promise<Uint8Array> => {
+    if (last === undefined) throw new Error('nothing was called');
+    return await channel.unary(last);
+  };
   const close = async (): Promise<void> => {
     await service.close();
     channel.close();
     await server.close(0);
   };
-  return { database, clock, bus, bell, client, logged, close };
+  return { database, clock, bus, bell, client, logged, replay, close };
 }
 
 export function memoryLog(logged: object[]): Log {
