@@ -100,9 +100,11 @@ export function authorizeLeave(roster: Roster, room: RoomState, leaver: Member):
   const participants = participantsOf(staying);
   if (siblingStays) {
     authorize(room, participants, actor, { kind: 'remove_client', participant: actor });
-  } else {
-    authorize(room, participants, actor, { kind: 'leave' });
+    return;
   }
+  authorize(room, participants, actor, { kind: 'leave' });
+  if (participants.some((participant) => participant !== actor)) return;
+  throw new Failure('NOT_ALLOWED', 'nobody stays who could let you go; delete the group instead');
 }
 
 const NOTHING = new Uint8Array(0);
