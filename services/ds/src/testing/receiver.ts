@@ -27,6 +27,10 @@ export class TestReceiver implements Bus {
   readonly marks = new Map<Uuid, Pair>();
   readonly gaps: { from: Pair; to: Pair }[] = [];
   readonly heads: Uuid[] = [];
+  /** Groups that get nowhere, as if somebody else always were faster. */
+  readonly stuck = new Set<Uuid>();
+  /** What arrived, over all queues. */
+  readonly arrivals: { id: Uuid; handle: string; event: GroupEvent }[] = [];
   #late: Uint8Array[] = [];
 
   async request(_: number, batch: Uint8Array, { signal }: RequestOptions): Promise<Uint8Array> {
@@ -68,6 +72,7 @@ export class TestReceiver implements Bus {
   #take(event: BusEvent): void {
     const { kind, groupId, number, prev, sealed } = event;
     const mark = this.markOf(groupId.uuid);
+    if (this.stuck.has(groupId.uuid)) return;
     if (kind === 'head') {
       this.heads.push(groupId.uuid);
       return;
@@ -84,6 +89,7 @@ export class TestReceiver implements Bus {
     for (const { handle, extra } of fanOut.recipients) {
       const own = decodeGroupEvent(extra.length > 0 ? extra : fanOut.groupEvent);
       this.queues.set(toHex(handle), [...this.queueOf(handle), own]);
+      this.arrivals.push({ id: groupId.uuid, handle: toHex(handle), event: own });
     }
     this.marks.set(groupId.uuid, number);
   }
