@@ -20,7 +20,7 @@ import { isTransient, type Outcome } from './lanes.ts';
 import { declare, type DeclaredLeaf } from './links.ts';
 import { usersOf } from './members.ts';
 import type { ClientState, MadeCommit, Proposal } from './mls.ts';
-import { dropPending, mergePending, receive } from './rooms.ts';
+import { dropPending, markBehind, mergePending, receive } from './rooms.ts';
 import { leafSigner, newKeySigner } from './signers.ts';
 import {
   type Group,
@@ -76,8 +76,10 @@ export async function settlePending(
   const group = core.ledger.get(groups, lane);
   if (group === undefined) return;
   const result = await submit(core, group, pending).catch(async (error: unknown) => {
-    const isRetried = await core.ledger.turn((turn) => afterRefusal(turn, lane, pending, error));
-    if (isRetried) throw new Failure('UNAVAILABLE', 'the commit is made anew', {}, error);
+    const isRetried = await core.ledger.turn((turn) =>
+      afterRefusal(core, turn, { lane, pending }, error),
+    );
+    if (isRetried) throw new Failure('EPOCH_TOO_OLD', 'the commit is made anew', {}, error);
     throw error;
   });
   await core.ledger.turn(async (turn) => {
@@ -86,11 +88,8 @@ export async function settlePending(
     if (result === 'accepted') return mergePending(core, turn, lane);
     dropPending(turn, lane);
     for (const { event } of result.events) await receive(core, turn, event);
-    const now = turn.get(groups, lane);
     const epoch = turn.get(states, lane)?.groupContext.epoch ?? 0n;
-    if (now !== undefined && epoch < result.currentEpoch && pending.joinSecret === undefined) {
-      turn.put(groups, lane, { ...now, isBehind: true });
-    }
+    if (epoch < result.currentEpoch) markBehind(core, turn, lane);
   });
 }
 
@@ -261,11 +260,15 @@ async function submit(
  * A commit that is refused is dropped; what it lacks is in the log. Says whether it is made anew:
  * where it lacks a proposal, or the task has not been tried often.
  */
-function afterRefusal(turn: Turn, lane: string, pending: PendingCommit, error: unknown): boolean {
+function afterRefusal(
+  core: Core,
+  turn: Turn,
+  { lane, pending }: { readonly lane: string; readonly pending: PendingCommit },
+  error: unknown,
+): boolean {
   if (!(error instanceof Failure) || isTransient(error)) return false;
   dropPending(turn, lane);
-  const group = turn.get(groups, lane);
-  if (group?.standing === 'active') turn.put(groups, lane, { ...group, isBehind: true });
+  markBehind(core, turn, lane);
   if (!['INVALID_PROPOSAL', 'EPOCH_UNKNOWN'].includes(error.reason)) return false;
   const task = pending.task === undefined ? undefined : turn.get(tasks, pending.task);
   if (pending.task === undefined || task?.kind !== 'commit') return true;

@@ -8,8 +8,8 @@ import {
   scopedWire,
   UserId,
 } from '@roost/core/ids';
-import { hashSections, makeConnectionRequest, sealSection } from '@roost/identity/connection';
-import { verifyConnectionPackage } from '@roost/identity/connection-package';
+import { makeConnectionRequest, verifyConnectionPackage } from '@roost/identity/connection';
+import { hashSections, sealSection } from '@roost/identity/direct-section';
 import { verifyNameBinding } from '@roost/identity/credentials';
 import {
   EnqueueDirectRequest,

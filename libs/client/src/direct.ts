@@ -2,17 +2,19 @@ import { equal } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import { clientWire, printId, scopedWire } from '@roost/core/ids';
 import {
-  hashSections,
   makeConnectionAnswer,
-  openSection,
   readConnectionAnswer,
   readConnectionRequest,
-  sealSection,
-  type SectionContent,
   verifyConnectionAnswer,
+  verifyConnectionPackage,
   verifyConnectionRequest,
 } from '@roost/identity/connection';
-import { verifyConnectionPackage } from '@roost/identity/connection-package';
+import {
+  hashSections,
+  openSection,
+  sealSection,
+  type SectionContent,
+} from '@roost/identity/direct-section';
 import { verifyClientCredential } from '@roost/identity/credentials';
 import { type Section, SectionType } from '@roost/proto/roost/authentication/v1/authentication';
 import { isOursSmaller } from './connect.ts';

@@ -12,7 +12,6 @@ import { leavesOf } from './mls.ts';
 import { encodeRatchetTree } from 'ts-mls/ratchetTree.js';
 import { newKeySigner, qsClientSigner } from './signers.ts';
 import { type Group, type GroupKeys, groups, type OwnLeaf, states } from './state.ts';
-import type { Task } from './task.ts';
 import { sealTitle } from './titles.ts';
 
 /** The keys that a new group's members share. */
@@ -108,19 +107,10 @@ export async function createAtHub(
   });
 }
 
-/** Makes a group at its hub and goes on to add its first members. */
-export async function performCreate(
-  core: Core,
-  lane: string,
-  key: string,
-  { members }: Task & { kind: 'create' },
-): Promise<Outcome> {
+/** Makes a group at its hub. */
+export async function performCreate(core: Core, lane: string, key: string): Promise<Outcome> {
   await createAtHub(core, lane, new Uint8Array(0));
-  await core.ledger.turn((turn) => {
-    core.lanes.finish(turn, key);
-    const change = { kind: 'add' as const, invited: invite(core, members) };
-    if (members.length > 0) core.lanes.submit(turn, lane, { kind: 'commit', change });
-  });
+  await core.ledger.turn((turn) => core.lanes.finish(turn, key));
   return 'on';
 }
 

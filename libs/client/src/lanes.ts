@@ -85,6 +85,12 @@ export class Lanes {
     turn.after(() => this.#settle(key, (waiter) => waiter.resolve()));
   }
 
+  /** Takes a task off the ledger that has lost its ground. */
+  fail(turn: Turn, key: string, error: Failure): void {
+    turn.delete(tasks, key);
+    turn.after(() => this.#settle(key, (waiter) => waiter.reject(error)));
+  }
+
   async close(): Promise<void> {
     this.#stop.abort();
     this.hurry();
@@ -164,6 +170,7 @@ export function isTransient(error: unknown): boolean {
     'QUEUE_FULL',
     'CLOCK_SKEW',
     'REPLAYED',
+    'EPOCH_TOO_OLD',
   ];
   return transient.includes(error.reason);
 }

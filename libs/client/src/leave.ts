@@ -7,7 +7,7 @@ import { type Core, ownClient } from './core.ts';
 import { noGroup } from './groups.ts';
 import type { Outcome } from './lanes.ts';
 import { usersOf } from './members.ts';
-import { end, receive, receiveEarly } from './rooms.ts';
+import { end, markBehind, receive, receiveEarly } from './rooms.ts';
 import { leafSigner, qsClientSigner } from './signers.ts';
 import { type Group, groups, states } from './state.ts';
 import { type Task, tasks } from './task.ts';
@@ -128,7 +128,7 @@ async function propose(
     if (now === undefined) return core.lanes.finish(turn, key);
     if (result?.$case !== 'accepted') {
       turn.put(tasks, key, { kind: 'leave' });
-      turn.put(groups, lane, { ...now, isBehind: true });
+      markBehind(core, turn, lane);
       return;
     }
     turn.put(groups, lane, { ...now, isLeaving: true });

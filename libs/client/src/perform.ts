@@ -12,7 +12,7 @@ import type { Outcome } from './lanes.ts';
 import type { Turn } from './ledger.ts';
 import { catchUp, performDelete, performLeave, performRelease } from './leave.ts';
 import { usersOf } from './members.ts';
-import { dropPending, end } from './rooms.ts';
+import { dropPending, end, markBehind } from './rooms.ts';
 import { leafSigner } from './signers.ts';
 import { contacts, type Group, groups, joinings, pendingCommits, states } from './state.ts';
 import { type Task, tasks } from './task.ts';
@@ -39,7 +39,7 @@ export async function perform(core: Core, lane: string, key: string, task: Task)
     case 'befriend':
       return performBefriend(core, lane, key, task);
     case 'create':
-      return performCreate(core, lane, key, task);
+      return performCreate(core, lane, key);
     case 'commit':
       return performCommit(core, lane, key, task);
     case 'leave':
@@ -52,6 +52,9 @@ export async function perform(core: Core, lane: string, key: string, task: Task)
       return performDelete(core, lane, key);
     case 'release':
       return performRelease(core, key, task);
+    case 'catch-up':
+      await core.ledger.turn((turn) => core.lanes.finish(turn, key));
+      return 'on';
   }
 }
 
@@ -81,15 +84,16 @@ async function performSend(core: Core, lane: string, key: string, task: Send): P
     await ledger.turn((turn) => {
       const { sealed: _, ...unsealed } = task;
       turn.put(tasks, key, unsealed);
-      const now = turn.get(groups, lane);
-      if (now !== undefined) turn.put(groups, lane, { ...now, isBehind: true });
+      markBehind(core, turn, lane);
     });
+    // What is behind for a moment stays behind for another: no hurry.
+    if (error.reason === 'EPOCH_TOO_OLD') throw error;
   }
   return 'on';
 }
 
 /** Refusals of a message after which it is encrypted anew; whoever is no member finds that out. */
-const STALE: ReadonlySet<string> = new Set(['EPOCH_TOO_OLD', 'GROUP_UNKNOWN', 'INVALID_MLS']);
+const STALE: ReadonlySet<string> = new Set(['EPOCH_TOO_OLD', 'GROUP_UNKNOWN']);
 
 /** Whether there is nobody to read a message yet, or somebody who must not. */
 function isWaiting(group: Group): boolean {
@@ -131,7 +135,7 @@ export async function refused(
     if (task.kind === 'create' && group !== undefined) {
       end(core, turn, { ...group, isLeaving: true }, undefined);
     }
-    if (task.kind === 'release' || task.kind === 'delete') return;
+    if (QUIET.has(task.kind)) return;
     core.news.put(turn, {
       kind: 'failed',
       chat: lane,
@@ -140,6 +144,9 @@ export async function refused(
     });
   });
 }
+
+/** Tasks that nobody asked for by name. */
+const QUIET: ReadonlySet<Task['kind']> = new Set(['release', 'delete', 'catch-up', 'befriend']);
 
 function undoConnection(
   core: Core,

@@ -1,4 +1,5 @@
 import { compare, equal } from '@roost/core/bytes';
+import { Failure } from '@roost/core/failure';
 import { printId } from '@roost/core/ids';
 import { decodeGroupEvent, type GroupEvent } from '@roost/bus/group-event';
 import { type HandshakeMessage, parseHandshake } from '@roost/mls/message';
@@ -85,7 +86,11 @@ export function end(core: Core, turn: Turn, group: Group, by: string | undefined
   for (const [key] of turn.list(earlyEvents, `${lane}/`)) turn.delete(earlyEvents, key);
   turn.put(groups, lane, { ...group, standing: 'gone', members: [] });
   for (const [key, task] of turn.list(tasks, `${lane}/`)) {
-    if (task.kind !== 'release') core.lanes.finish(turn, key);
+    if (task.kind === 'release') continue;
+    const gone = new Failure('GROUP_UNKNOWN', 'you are not in this group any more');
+    core.lanes.fail(turn, key, gone);
+    if (task.kind !== 'send' || task.text === undefined) continue;
+    core.news.put(turn, { kind: 'failed', chat: lane, sentence: gone.message, text: task.text });
   }
   core.lanes.submit(turn, lane, { kind: 'release', handle: group.leaf.handle, isSilenced: false });
   const { title } = group;
@@ -134,8 +139,16 @@ function waitFor(core: Core, turn: Turn, group: Group, encoded: Uint8Array): voi
   const lane = printId(group.id);
   keepEarly(turn, lane, encoded);
   if (turn.get(pendingCommits, lane) !== undefined || group.isBehind) return;
+  markBehind(core, turn, lane);
+}
+
+/** Commits may be missing in a group: its log is read before anything else is done there. */
+export function markBehind(core: Core, turn: Turn, lane: string): void {
+  const group = turn.get(groups, lane);
+  if (group?.standing !== 'active') return;
   turn.put(groups, lane, { ...group, isBehind: true });
-  turn.after(() => core.lanes.wake(lane));
+  if (turn.list(tasks, `${lane}/`).length > 0) turn.after(() => core.lanes.wake(lane));
+  else core.lanes.submit(turn, lane, { kind: 'catch-up' });
 }
 
 function keepEarly(turn: Turn, lane: string, event: Uint8Array): void {

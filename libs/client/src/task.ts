@@ -19,7 +19,7 @@ export type Task =
   | { readonly kind: 'reject'; readonly user: UserId; readonly messageId: Uint8Array }
   /** Makes our KeyPackages open to a contact, and tells it how. */
   | { readonly kind: 'befriend'; readonly user: UserId }
-  | { readonly kind: 'create'; readonly members: readonly UserId[] }
+  | { readonly kind: 'create' }
   | { readonly kind: 'commit'; readonly change: Change; readonly tries?: number }
   | { readonly kind: 'leave'; readonly proposal?: Uint8Array }
   | { readonly kind: 'join'; readonly welcome: WelcomeRecord }
@@ -30,6 +30,8 @@ export type Task =
       readonly sealed?: Uint8Array;
     }
   | { readonly kind: 'delete' }
+  /** The log is read before any task; this one is for lanes that have no other. */
+  | { readonly kind: 'catch-up' }
   | { readonly kind: 'release'; readonly handle: Uint8Array; readonly isSilenced: boolean };
 
 /** What a commit is for; it is made anew as often as another one wins. */

@@ -1,0 +1,399 @@
+import { Failure } from '@roost/core/failure';
+import { parseUserName, printId, printUserName, type UserId } from '@roost/core/ids';
+import { sleep } from '@roost/core/time';
+import { roleOf } from '@roost/mls/room';
+import { assertAllowed, participantOf } from './commits.ts';
+import { fingerprintOf } from './connect.ts';
+import { encodeContent, MESSAGE_ID_BYTES } from './content.ts';
+import { accountOf, type Core, ownClient } from './core.ts';
+import { drawGroupId, found, invite } from './groups.ts';
+import { addLine, lastLines, type Line } from './history.ts';
+import { Ledger, type Turn } from './ledger.ts';
+import { usersOf } from './members.ts';
+import { type ClientEvent, newsShelves } from './news.ts';
+import { type Applicant, draftAccount } from './registration.ts';
+import { type Ports, Running } from './running.ts';
+import {
+  accounts,
+  type Contact,
+  contacts,
+  type Group,
+  groups,
+  SELF,
+  stateShelves,
+  states,
+} from './state.ts';
+import type { Store } from './store.ts';
+import { laneOf, type Task, tasks } from './task.ts';
+import { roomOf } from './titles.ts';
+import { walletShelves } from './wallet.ts';
+
+export type { ClientEvent, Line, Store };
+
+export interface ClientOptions extends Ports {
+  readonly store: Store;
+}
+
+/** A conversation of two, or a group. */
+export interface Chat {
+  /** The group's id in text; what all calls name a chat by. */
+  readonly id: string;
+  readonly kind: 'dm' | 'group';
+  /** The other's name, or the title. */
+  readonly name: string;
+  /** Whether messages are sent, or kept until the other one accepts. */
+  readonly isOpen: boolean;
+}
+
+export interface ChatMember {
+  /** `name@domain`; empty where the member is not who it says. */
+  readonly name: string;
+  readonly isOwner: boolean;
+  readonly isSelf: boolean;
+}
+
+/** Something that is not done at the homeserver yet. */
+export interface Unfinished {
+  readonly kind: Task['kind'];
+  readonly chat: string;
+  /** The text of a message. */
+  readonly text?: string | undefined;
+}
+
+/** How long a new contact may take to tell how it is added to groups. */
+const FRIENDSHIP_MS = 30_000;
+const POLL_MS = 50;
+
+/**
+ * A client of a homeserver. What it is told to do is written down before it is done: calls that
+ * promise something go on after a restart.
+ */
+export class Client {
+  readonly #running: Running;
+  readonly #store: Store;
+
+  private constructor(running: Running, store: Store) {
+    this.#running = running;
+    this.#store = store;
+  }
+
+  /** Registers a user, or goes on where that was interrupted; needs the homeserver. */
+  static async register(options: ClientOptions & Applicant): Promise<Client> {
+    const ledger = await openLedger(options.store);
+    const { crypto, transport, userName, inviteCode } = options;
+    await draftAccount({ ledger, crypto, transport }, { userName, inviteCode });
+    const running = new Running(ledger, options);
+    await running.setUp(inviteCode);
+    running.start();
+    return new Client(running, options.store);
+  }
+
+  /** Goes on as the user of this store. Once registered, the homeserver may be away. */
+  static async open(options: ClientOptions): Promise<Client> {
+    const ledger = await openLedger(options.store);
+    const account = ledger.get(accounts, SELF);
+    if (account === undefined) throw new Failure('USER_UNKNOWN', 'nobody is registered here');
+    const running = new Running(ledger, options);
+    if (account.qsClient === undefined) await running.setUp();
+    running.start();
+    return new Client(running, options.store);
+  }
+
+  /** The name of whoever registered in a store, `undefined` where nobody did. */
+  static async userIn(store: Store): Promise<string | undefined> {
+    const ledger = await Ledger.open(store, [accounts]);
+    const account = ledger.get(accounts, SELF);
+    return account?.isRegistered === true ? account.userName : undefined;
+  }
+
+  get #core(): Core {
+    return this.#running.core;
+  }
+
+  /** `name@domain`. */
+  get userName(): string {
+    return accountOf(this.#core).userName;
+  }
+
+  get userId(): UserId {
+    return ownClient(this.#core).user;
+  }
+
+  /** What happens, from what nobody has taken yet on. One reader; an event is gone when the next is asked for. */
+  events(): AsyncGenerator<ClientEvent> {
+    return this.#core.news.follow(this.#running.signal);
+  }
+
+  /** Asks somebody to connect; done when the request lies in the other's queue. */
+  async connect(name: string): Promise<void> {
+    parseUserName(name, accountOf(this.#core).domain);
+    const group = drawGroupId(this.#core);
+    await this.#submit(printId(group), { kind: 'connect', name, group });
+  }
+
+  /** The names of those who ask to connect, the oldest first. */
+  requests(): string[] {
+    return this.#asking().map(({ userName }) => userName);
+  }
+
+  /** Accepts a request, the oldest one where no name is given; done when both can talk. */
+  async accept(name?: string): Promise<string> {
+    const { user, userName } = this.#askingOf(name);
+    await this.#do((turn) => {
+      const contact = turn.get(contacts, printId(user));
+      if (contact?.standing !== 'asking') throw noRequest(name);
+      turn.put(contacts, printId(user), { ...contact, standing: 'accepting' });
+      return this.#core.lanes.submit(turn, printId(contact.group), { kind: 'accept', user });
+    });
+    return userName;
+  }
+
+  /** Rejects a request; done when the answer lies in the other's queue. */
+  async reject(name?: string): Promise<string> {
+    const { user, userName, group } = this.#askingOf(name);
+    const messageId = this.#core.crypto.random(16);
+    await this.#submit(printId(group), { kind: 'reject', user, messageId });
+    return userName;
+  }
+
+  /** Makes a group of people whom we are connected with; returns its chat. */
+  async createGroup(title: string, names: readonly string[]): Promise<string> {
+    const users = await this.#friends(names);
+    const id = drawGroupId(this.#core);
+    await this.#do(async (turn) => {
+      await found(this.#core, turn, { id, kind: 'group', title });
+      const created = this.#core.lanes.submit(turn, printId(id), { kind: 'create' });
+      if (users.length === 0) return created;
+      const change = { kind: 'add' as const, invited: invite(this.#core, users) };
+      return this.#core.lanes.submit(turn, printId(id), { kind: 'commit', change });
+    });
+    return printId(id);
+  }
+
+  /** Adds people whom we are connected with. */
+  async add(chat: string, names: readonly string[]): Promise<void> {
+    const { group, state } = this.#member(chat);
+    assertAllowed(this.#core, group, state, { kind: 'add', participants: [] });
+    const users = await this.#friends(names);
+    const present = usersOf(group);
+    const again = users.find((user) => present.has(printId(user)));
+    if (again !== undefined) {
+      const name = present.get(printId(again))?.identity?.userName ?? '';
+      throw new Failure('ALREADY_EXISTS', `${name} is in this group already`);
+    }
+    const change = { kind: 'add' as const, invited: invite(this.#core, users) };
+    await this.#submit(chat, { kind: 'commit', change });
+  }
+
+  /** Removes somebody with all their clients. */
+  async remove(chat: string, name: string): Promise<void> {
+    const { group, state } = this.#member(chat);
+    const printed = this.#printed(name);
+    const member = [...usersOf(group).values()].find(
+      ({ identity }) => identity?.userName === printed,
+    );
+    if (member?.identity === undefined) {
+      throw new Failure('USER_UNKNOWN', `${printed} is not in this group`);
+    }
+    const { user } = member.identity;
+    if (printId(user) === printId(this.userId)) {
+      throw new Failure('NOT_ALLOWED', 'nobody removes themselves; leave the group instead');
+    }
+    const participants = [participantOf(this.#core, group, user)];
+    assertAllowed(this.#core, group, state, { kind: 'remove', participants });
+    await this.#submit(chat, { kind: 'commit', change: { kind: 'remove', user } });
+  }
+
+  /** Leaves a group; done when the hub takes nothing more from us. */
+  async leave(chat: string): Promise<void> {
+    const { group, state } = this.#member(chat);
+    // The last owner hands the group over first; a conversation of two is never left.
+    if (group.kind === 'dm') assertAllowed(this.#core, group, state, { kind: 'leave' });
+    await this.#submit(chat, { kind: 'leave' });
+  }
+
+  async setTitle(chat: string, title: string): Promise<void> {
+    const { group, state } = this.#member(chat);
+    assertAllowed(this.#core, group, state, { kind: 'room', next: roomOf(state) });
+    if (group.kind === 'dm') {
+      throw new Failure('NOT_ALLOWED', 'a conversation between two has no title');
+    }
+    await this.#submit(chat, { kind: 'commit', change: { kind: 'title', title } });
+  }
+
+  /** Who is in a chat. */
+  members(chat: string): ChatMember[] {
+    const { group, state } = this.#member(chat);
+    const room = roomOf(state);
+    return group.members.map(({ identity, participant }) => ({
+      name: identity?.userName ?? '',
+      isOwner: roleOf(room, participant) === 'owner',
+      isSelf: identity !== undefined && printId(identity.user) === printId(this.userId),
+    }));
+  }
+
+  /** All chats that we are in, or that wait for the other one. */
+  chats(): Chat[] {
+    const all = this.#core.ledger.list(groups).filter(([, group]) => isShown(group));
+    return all.flatMap(([id, group]) => this.#chatOf(id, group) ?? []);
+  }
+
+  /** Any chat that there is or was, by its id. */
+  chat(id: string): Chat | undefined {
+    const group = this.#core.ledger.get(groups, id);
+    return group === undefined ? undefined : this.#chatOf(id, group);
+  }
+
+  /** Writes a message down; it is sent when it can be. `sent` resolves when the hub has it. */
+  async send(chat: string, text: string): Promise<{ readonly sent: Promise<void> }> {
+    const group = this.#core.ledger.get(groups, chat);
+    if (group === undefined || !isShown(group)) throw notMember();
+    const messageId = this.#core.crypto.random(MESSAGE_ID_BYTES);
+    const content = encodeContent({ kind: 'text', messageId, text });
+    const sender = this.userName;
+    const { done } = await this.#core.ledger.turn((turn) => {
+      addLine(turn, chat, { sender, text, atMs: this.#core.clock.now(), isOwn: true });
+      return this.#core.lanes.submit(turn, chat, { kind: 'send', content, text });
+    });
+    done.catch(() => undefined);
+    return { sent: done };
+  }
+
+  /** The last lines of a chat, the oldest first. */
+  async history(chat: string, count: number): Promise<Line[]> {
+    const lines = this.#core.ledger.get(groups, chat)?.lines ?? 0;
+    return lastLines(this.#store, chat, lines, count);
+  }
+
+  /** What is not done yet, in its order; what the client does by itself is left out. */
+  unfinished(): Unfinished[] {
+    return this.#core.ledger
+      .list(tasks)
+      .filter(([, { kind }]) => !['release', 'catch-up', 'delete'].includes(kind))
+      .map(([key, task]) => {
+        const text = task.kind === 'send' ? task.text : undefined;
+        return { kind: task.kind, chat: laneOf(key), text };
+      });
+  }
+
+  /** The same digits on both sides, to be compared over another way. */
+  fingerprint(name: string): string {
+    const { signing, recovery } = accountOf(this.#core);
+    const { crypto } = this.#core;
+    const printed = this.#printed(name);
+    const contact = this.#contact(printed);
+    if (contact === undefined) {
+      throw new Failure('USER_UNKNOWN', `nothing is known of ${printed}; connect first`);
+    }
+    const clientKey = signing.publicKey;
+    const recoveryKeyHash = crypto.sha256(recovery.publicKey);
+    return fingerprintOf(this.#core, [contact, { user: this.userId, clientKey, recoveryKeyHash }]);
+  }
+
+  /** Stops. What is not done is done after the next start. */
+  async close(): Promise<void> {
+    await this.#running.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #chatOf(id: string, group: Group): Chat | undefined {
+    if (group.kind === 'group') {
+      return { id, kind: 'group', name: group.title, isOpen: group.standing === 'active' };
+    }
+    const contact = this.#core.ledger
+      .list(contacts)
+      .map(([, each]) => each)
+      .find((each) => printId(each.group) === id);
+    const name = contact?.userName ?? '';
+    return { id, kind: 'dm', name, isOpen: contact?.standing === 'connected' };
+  }
+
+  #asking(): Contact[] {
+    return this.#core.ledger
+      .list(contacts)
+      .map(([, contact]) => contact)
+      .filter(({ standing }) => standing === 'asking')
+      .toSorted((a, b) => a.sinceMs - b.sinceMs);
+  }
+
+  #askingOf(name: string | undefined): Contact {
+    const asking = this.#asking();
+    const printed = name === undefined ? undefined : this.#printed(name);
+    const contact =
+      printed === undefined ? asking[0] : asking.find(({ userName }) => userName === printed);
+    if (contact === undefined) throw noRequest(printed);
+    return contact;
+  }
+
+  #contact(printed: string): Contact | undefined {
+    const all = this.#core.ledger.list(contacts).map(([, contact]) => contact);
+    return all.find(({ userName }) => userName === printed);
+  }
+
+  #printed(name: string): string {
+    return printUserName(parseUserName(name, accountOf(this.#core).domain));
+  }
+
+  /** Contacts by their names, once they have told how they are added. */
+  async #friends(names: readonly string[]): Promise<UserId[]> {
+    const printed = [...new Set(names.map((name) => this.#printed(name)))];
+    for (const name of printed) {
+      if (this.#contact(name)?.standing !== 'connected') {
+        throw new Failure('NOT_ALLOWED', `you are not connected with ${name}; connect first`);
+      }
+    }
+    const deadline = Date.now() + FRIENDSHIP_MS;
+    const late = (): string | undefined =>
+      printed.find((name) => this.#contact(name)?.token === undefined);
+    while (late() !== undefined && Date.now() < deadline && !this.#running.signal.aborted) {
+      await sleep(POLL_MS, this.#running.signal);
+    }
+    const missing = late();
+    if (missing !== undefined) {
+      throw new Failure('UNAVAILABLE', `${missing} has not said yet how to be added; try later`);
+    }
+    return printed.flatMap((name) => this.#contact(name)?.user ?? []);
+  }
+
+  #member(chat: string) {
+    const { ledger } = this.#core;
+    const [group, state] = [ledger.get(groups, chat), ledger.get(states, chat)];
+    if (group === undefined || state === undefined || !isShown(group)) throw notMember();
+    return { group, state };
+  }
+
+  async #submit(lane: string, task: Task): Promise<void> {
+    await this.#do((turn) => this.#core.lanes.submit(turn, lane, task));
+  }
+
+  async #do(
+    change: (
+      turn: Turn,
+    ) => { readonly done: Promise<void> } | Promise<{ readonly done: Promise<void> }>,
+  ): Promise<void> {
+    const { done } = await this.#core.ledger.turn(change);
+    await done;
+  }
+}
+
+async function openLedger(store: Store): Promise<Ledger> {
+  return Ledger.open(store, [...stateShelves, ...walletShelves, ...newsShelves, tasks]);
+}
+
+function isShown(group: Group): boolean {
+  return group.standing !== 'gone' && !group.isLeaving;
+}
+
+function notMember(): Failure {
+  return new Failure('GROUP_UNKNOWN', 'you are not in this chat');
+}
+
+function noRequest(name: string | undefined): Failure {
+  return new Failure(
+    'USER_UNKNOWN',
+    name === undefined ? 'nobody asks to connect' : `${name} does not ask to connect`,
+  );
+}

@@ -1,0 +1,139 @@
+import { assert } from '@roost/core/assert';
+import { Failure } from '@roost/core/failure';
+import { emptyState, openRun, type QueueItem, type QueueReader } from '@roost/bus/queue';
+import type {
+  DirectQueueMessage,
+  ListenDirectResponse,
+} from '@roost/proto/roost/authentication/v1/authentication';
+import type { ListenResponse, QueueRun } from '@roost/proto/roost/queue/v1/queue';
+import { accountOf, type Core } from './core.ts';
+import { receiveDirect } from './direct.ts';
+import type { KeyPackages } from './key-packages.ts';
+import type { Turn } from './ledger.ts';
+import type { Following } from './listener.ts';
+import { markBehind, receive } from './rooms.ts';
+import { clientSigner, qsClientSigner } from './signers.ts';
+import { directReaders, groups, queueReaders, SELF } from './state.ts';
+
+/**
+ * The queue of the QS. A run is taken in by one turn, with the step of its ratchet: after a kill it
+ * is either taken or comes again.
+ */
+export function queueFollowing(core: Core, keyPackages: KeyPackages): Following<ListenResponse> {
+  const { queue } = core.caller.services;
+  const price = () => ({ token: 'general' as const, sign: qsClientSigner(core) });
+  const next = (): bigint => readerOf(core).next;
+  return {
+    open: (signal) =>
+      core.caller.follow({ ...price(), signal }, (options) =>
+        queue.listen({ fromSequence: next() }, options),
+      ),
+    async take({ runs }) {
+      let count = 0;
+      for (const run of runs) count += await takeRun(core, keyPackages, run);
+      return count;
+    },
+    async acknowledge() {
+      const request = { belowSequence: next() };
+      await core.caller.ask(price(), (options) => queue.ack(request, options));
+    },
+    reconnectWithinMs: ({ reconnectWithinMs }) => reconnectWithinMs,
+  };
+}
+
+/** The direct queue of the AS: requests to connect, and answers to ours. */
+export function directFollowing(core: Core): Following<ListenDirectResponse> {
+  const { authentication } = core.caller.services;
+  const price = () => ({ token: 'general' as const, sign: clientSigner(core) });
+  const next = (): bigint => core.ledger.get(directReaders, SELF)?.next ?? 0n;
+  return {
+    open: (signal) =>
+      core.caller.follow({ ...price(), signal }, (options) =>
+        authentication.listenDirect({ fromSequence: next() }, options),
+      ),
+    async take({ messages }) {
+      for (const message of messages) await takeDirect(core, message);
+      return messages.length;
+    },
+    async acknowledge() {
+      const request = { belowSequence: next() };
+      await core.caller.ask(price(), (options) => authentication.ackDirect(request, options));
+    },
+    reconnectWithinMs: ({ reconnectWithinMs }) => reconnectWithinMs,
+  };
+}
+
+async function takeRun(core: Core, keyPackages: KeyPackages, run: QueueRun): Promise<number> {
+  return core.ledger.turn(async (turn) => {
+    const reader = turn.get(queueReaders, SELF);
+    assert(reader !== undefined, 'a queue that is followed has a reader');
+    const end = run.firstSequence + BigInt(run.count);
+    if (end <= reader.next) return 0;
+    const items = openOrSkip(core, turn, reader, run);
+    for (const item of items) await takeItem(core, turn, keyPackages, item);
+    return run.count;
+  });
+}
+
+/** Opens a run. One that does not open is passed over, and what it held is fetched by the logs. */
+function openOrSkip(
+  core: Core,
+  turn: Turn,
+  reader: QueueReader,
+  run: QueueRun,
+): readonly QueueItem[] {
+  const { privateKey } = accountOf(core).queueKey;
+  try {
+    const { items, next, state } = openRun(core.crypto, reader, privateKey, run);
+    turn.put(queueReaders, SELF, { next, state });
+    if (run.firstSequence > reader.next) behind(core, turn);
+    return items;
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    core.report(error);
+    const next = run.firstSequence + BigInt(run.count);
+    turn.put(queueReaders, SELF, { next, state: emptyState });
+    behind(core, turn);
+    return [];
+  }
+}
+
+async function takeItem(
+  core: Core,
+  turn: Turn,
+  keyPackages: KeyPackages,
+  item: QueueItem,
+): Promise<void> {
+  switch (item.kind) {
+    case 'event':
+      // One event that nobody can read must not stop the ones behind it.
+      await turn.attempt(() => receive(core, turn, item.groupEvent)).catch(core.report);
+      return;
+    case 'gap':
+      core.news.put(turn, { kind: 'lost', count: Number(item.events) });
+      behind(core, turn);
+      return;
+    case 'low-water':
+      turn.after(() => void keyPackages.refill(item.available).catch(core.report));
+  }
+}
+
+/** Events may be missing in any group: each reads its log before it goes on. */
+function behind(core: Core, turn: Turn): void {
+  for (const [lane] of turn.list(groups)) markBehind(core, turn, lane);
+}
+
+async function takeDirect(core: Core, { sequence, sections }: DirectQueueMessage): Promise<void> {
+  const isNew = sequence >= (core.ledger.get(directReaders, SELF)?.next ?? 0n);
+  if (!isNew) return;
+  // Whoever asks may have been signed for by a key that is newer than those we know.
+  await core.trust.refresh().catch(core.report);
+  await core.ledger.turn(async (turn) => {
+    turn.put(directReaders, SELF, { next: sequence + 1n });
+    await turn.attempt(async () => receiveDirect(core, turn, sections)).catch(core.report);
+  });
+}
+
+function readerOf(core: Core): QueueReader {
+  return core.ledger.get(queueReaders, SELF) ?? { next: 0n, state: emptyState };
+}
