@@ -34,6 +34,7 @@ export interface House extends AsyncDisposable {
   readonly receiver: TestReceiver;
   readonly clock: TestClock;
   readonly client: DeliveryClient;
+  readonly address: string;
 }
 
 /** For tests of what happens when a process ends: the database outlives the house. */
@@ -68,12 +69,13 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
   const server = stack.use(
     await serve({ listen, bindings: [...ds.bindings], callers: 'edge', log }),
   );
-  const channel = stack.use(connect(`127.0.0.1:${server.port}`));
+  const channel = stack.use(connect(server.address));
   const signing = { crypto: nodeCrypto, clock, audience: home };
   return {
     database,
     receiver,
     clock,
+    address: server.address,
     client: clientOf(DeliveryServiceDefinition, channel, signing),
     [Symbol.asyncDispose]: async () => await stack.disposeAsync(),
   };
