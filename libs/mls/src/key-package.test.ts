@@ -7,8 +7,8 @@ import type { KeyPackage } from 'ts-mls/keyPackage.js';
 import { makeKeyPackageRef } from 'ts-mls/keyPackage.js';
 import { encodeMlsMessage } from 'ts-mls/message.js';
 import { EXTENSION } from './extensions.ts';
-import { keyPackageRef, validateKeyPackage } from './key-package.ts';
-import { failureOf } from './testing-scene.ts';
+import { identityOf, keyPackageRef, validateKeyPackage } from './key-package.ts';
+import { citing, failureOf } from './testing-scene.ts';
 import { keyPackageTls, newActor } from './testing.ts';
 
 const now = Date.now();
@@ -46,7 +46,9 @@ test('§7.2: it is good only within its lifetime', async () => {
   const tls = keyPackageTls(await newActor(nodeCrypto, 'ada'));
 
   for (const when of [now - DAY_MS, now + 31 * DAY_MS]) {
-    expect(failureOf(() => validateKeyPackage(nodeCrypto, tls, when)).message).toContain('§7.2');
+    expect(failureOf(() => validateKeyPackage(nodeCrypto, tls, when)).message).toContain(
+      citing('§7.2'),
+    );
   }
 });
 
@@ -64,7 +66,7 @@ test.each<[rule: string, what: string, change: (keyPackage: KeyPackage) => Parti
   const failure = failureOf(() => validateKeyPackage(nodeCrypto, messageOf(signed), now));
 
   expect(failure.reason).toBe('INVALID_MLS');
-  expect(failure.message).toContain(rule);
+  expect(failure.message).toContain(citing(rule));
 });
 
 test('§10.1: one whose extensions were exchanged under its signature is refused', async () => {
@@ -74,6 +76,13 @@ test('§10.1: one whose extensions were exchanged under its signature is refused
   const failure = failureOf(() => validateKeyPackage(nodeCrypto, messageOf(forged), now));
 
   expect(failure.message).toContain('the signature of a KeyPackage');
+});
+
+test('§5.3: the identity is that of a basic credential', async () => {
+  const { leafNode } = (await newActor(nodeCrypto, 'ada')).keyPackage;
+  const credential = { credentialType: 'x509', certificates: [] } as const;
+  const x509 = { ...leafNode, credential: { ...credential, certificates: [] } };
+  expect(failureOf(() => identityOf(x509)).message).toContain(citing('§5.3'));
 });
 
 const OTHER_SUITE = 'MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519';

@@ -23,7 +23,7 @@ let scene: TestScene;
 let application: Uint8Array;
 
 beforeAll(async () => {
-  scene = await makeScene();
+  scene = await makeScene(nodeCrypto);
   const { a } = scene;
   const made = await createApplicationMessage(stateOf(a), utf8('hi'), a.suite, utf8('aad'));
   application = encodeMlsMessage({
@@ -58,6 +58,19 @@ test('§6: handshakes are PublicMessages and application messages PrivateMessage
     expect(failureOf(() => parseHandshake(tls)).message).toContain('PublicMessage');
     expect(failureOf(() => parseApplication(tls)).message).toContain('PublicMessage');
   }
+  const { groupId } = scene.group.context;
+  const sender = { senderType: 'new_member_commit' } as const;
+  const content = { groupId, epoch: 1n, sender, authenticatedData: utf8('') };
+  const open = encodeMlsMessage({
+    version: 'mls10',
+    wireformat: 'mls_public_message',
+    publicMessage: {
+      content: { ...content, contentType: 'application', applicationData: utf8('hi') },
+      auth: { contentType: 'application', signature: utf8('') },
+      senderType: 'new_member_commit',
+    },
+  });
+  expect(failureOf(() => parseHandshake(open)).message).toContain('not encrypted');
   expect(failureOf(() => parseHandshake(application)).message).toContain('PublicMessage');
   expect(failureOf(() => parseApplication(scene.update.tls)).message).toContain('PrivateMessage');
 });

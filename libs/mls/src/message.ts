@@ -1,3 +1,4 @@
+import { assert } from '@roost/core/assert';
 import { compare } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import { framedContentAuthDataEncoder, framedContentEncoder } from 'ts-mls/framedContent.js';
@@ -95,7 +96,7 @@ export function parseApplication(tls: Uint8Array): ApplicationMessage {
 /** The parts of a handshake message that ts-mls wants for processing it as a member. */
 export function publicMessageOf(message: HandshakeMessage): PublicMessage {
   const decoded = decodeMessage(message.tls, 'handshake message').message;
-  if (decoded.wireformat !== 'mls_public_message') throw invalid('not a PublicMessage');
+  assert(decoded.wireformat === 'mls_public_message', 'a HandshakeMessage is a PublicMessage');
   return decoded.publicMessage;
 }
 
@@ -124,10 +125,7 @@ export function parseKeyPackage(tls: Uint8Array): KeyPackage {
  * A Welcome in an MLSMessage with the secrets of one joiner only, so that joiners learn nothing of
  * each other from it. Refuses where there are none for this KeyPackage.
  */
-export function splitWelcome(
-  welcomeTls: Uint8Array,
-  keyPackageRef: Uint8Array,
-): Uint8Array<ArrayBufferLike> {
+export function splitWelcome(welcomeTls: Uint8Array, keyPackageRef: Uint8Array): Uint8Array {
   const welcome = parseWelcome(welcomeTls);
   const secrets = welcome.secrets.filter(
     ({ newMember }) => compare(newMember, keyPackageRef) === 0,

@@ -176,11 +176,12 @@ test('§12.4.3.2: the only member comes back by an external commit', async () =>
 test('§7.8: leaves that come back between unmerged ones are listed in increasing order', async () => {
   const { addLeafNode } = await import('ts-mls/ratchetTree.js');
   const [actor] = (await Crowd.of(1)).actors;
+  const blank = undefined;
   const leaf = { nodeType: 'leaf', leaf: actor.keyPackage.leafNode } as const;
   const parent = { hpkePublicKey: new Uint8Array(32), parentHash: new Uint8Array(0) };
   const root = { nodeType: 'parent' as const, parent: { ...parent, unmergedLeaves: [3] } };
 
-  const [tree] = addLeafNode([leaf, , leaf, root, , , leaf], leaf.leaf);
+  const [tree] = addLeafNode([leaf, blank, leaf, root, blank, blank, leaf], leaf.leaf);
 
   expect(tree[3]).toMatchObject({ parent: { unmergedLeaves: [2, 3] } });
 });

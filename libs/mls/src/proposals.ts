@@ -1,8 +1,9 @@
+import { assert } from '@roost/core/assert';
 import { compare } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import type { Extension } from 'ts-mls/extension.js';
 import type { KeyPackage } from 'ts-mls/keyPackage.js';
-import type { LeafNode } from 'ts-mls/leafNode.js';
+import type { LeafNode, LeafNodeUpdate } from 'ts-mls/leafNode.js';
 import { encodePskId } from 'ts-mls/presharedkey.js';
 import type { PreSharedKeyID } from 'ts-mls/presharedkey.js';
 import type { Proposal } from 'ts-mls/proposal.js';
@@ -78,8 +79,8 @@ export function checkProposal(
     case 'group_context_extensions':
       return checkGroupExtensions(proposal.groupContextExtensions.extensions);
     case 'reinit':
-      if (proposal.reinit.version === 'mls10') return;
-      throw invalidProposal('a ReInit names an unknown version (RFC 9420 §12.1.5)');
+      // There is no version but mls10, so that none is lower than ours (§12.1.5).
+      return;
     case 'external_init':
       if (actor.kind === 'joiner') return;
       throw invalidProposal('only an external commit has an ExternalInit (RFC 9420 §12.1.6)');
@@ -89,12 +90,9 @@ export function checkProposal(
 }
 
 /** §12.1.2. */
-function checkUpdate(tree: TreeDiff, scene: Scene, leaf: LeafNode, actor: Actor): void {
+function checkUpdate(tree: TreeDiff, scene: Scene, leaf: LeafNodeUpdate, actor: Actor): void {
   if (actor.kind !== 'member') {
     throw invalidProposal('only a member sends an Update (RFC 9420 §12.1.8)');
-  }
-  if (leaf.leafNodeSource !== 'update') {
-    throw invalidProposal('an Update has a leaf from elsewhere (RFC 9420 §12.1.2)');
   }
   checkEncryptionKey(tree.suite, leaf.hpkePublicKey);
   checkLeafCapabilities(leaf);
@@ -243,8 +241,8 @@ export function invalidProposal(message: string): Failure {
 
 function touchedLeaf(proposal: Proposal, actor: Actor): number {
   if (proposal.proposalType === 'remove' && 'remove' in proposal) return proposal.remove.removed;
-  if (actor.kind === 'member') return actor.leafIndex;
-  throw invalidProposal('only a member sends an Update (RFC 9420 §12.1.8)');
+  assert(actor.kind === 'member', 'an Update by somebody else was refused before');
+  return actor.leafIndex;
 }
 
 function addPskId(ids: Set<string>, id: PreSharedKeyID): void {

@@ -113,7 +113,7 @@ function hpkeX25519Aes128(crypto: Crypto): Hpke {
       const { enc, context } = setupSender(crypto, rawBytes(key), info);
       return { enc, ct: context.seal(aad, plaintext) };
     },
-    async open(key, enc, ciphertext, info, aad = NOTHING) {
+    async open(key, enc, ciphertext, ...[info, aad = NOTHING]) {
       const context = setupReceiver(crypto, rawBytes(key), enc, info);
       return opened(context?.open(aad, ciphertext));
     },
@@ -121,7 +121,7 @@ function hpkeX25519Aes128(crypto: Crypto): Hpke {
       const { enc, context } = setupSender(crypto, rawBytes(key), info);
       return { enc, secret: context.export(exporterContext, length) };
     },
-    async importSecret(key, exporterContext, enc, length, info) {
+    async importSecret(key, exporterContext, enc, ...[length, info]) {
       const context = setupReceiver(crypto, rawBytes(key), enc, info);
       return opened(context?.export(exporterContext, length));
     },

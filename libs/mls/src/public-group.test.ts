@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { concat, utf8 } from '@roost/core/bytes';
+import { encode } from '@roost/core/tls';
 import { nodeCrypto } from '@roost/crypto/node';
 import type { GroupInfo } from 'ts-mls/groupInfo.js';
 import { identityOf } from './key-package.ts';
@@ -18,10 +19,10 @@ import { encodeTree } from './ratchet-tree.ts';
 import { stageProposal } from './stage.ts';
 import { decodePublicGroup, encodePublicGroup } from './stored.ts';
 import { forgeGroupInfo } from './testing-forge.ts';
-import { failureOf, makeScene, removeOf } from './testing-scene.ts';
+import { citing, failureOf, makeScene, removeOf } from './testing-scene.ts';
 import type { TestScene } from './testing-scene.ts';
 import { deliver, makeCommit, makeProposal, stage } from './testing.ts';
-import { Leaf, Parent } from './tree-node.ts';
+import { encodeNode, Leaf, Parent } from './tree-node.ts';
 import type { Tree, TreeDiff } from './tree.ts';
 
 /** The scene after a renewed its path, so that the tree has parents. */
@@ -29,7 +30,7 @@ let scene: TestScene;
 let group: PublicGroup;
 
 beforeAll(async () => {
-  scene = await makeScene();
+  scene = await makeScene(nodeCrypto);
   const { a, b, c, update } = scene;
   group = await deliver(scene.group, update, a, { members: [b, c] });
 });
@@ -45,6 +46,11 @@ test('a group is opened from its GroupInfo and tree, and says what is in it', ()
   expect(leafOf(opened, 3)).toBeUndefined();
   expect(roomOf(opened)).toMatchObject({ kind: 'group', sealedTitle: utf8('title') });
   expect(groupExtension(opened, 0xf1ff)).toBeUndefined();
+});
+
+test('a group without a room state says so', () => {
+  const bare = { ...group, context: { ...group.context, extensions: [] } };
+  expect(failureOf(() => roomOf(bare)).message).toBe('the group has no room state');
 });
 
 describe('§12.4.3.1: a group is not opened from', () => {
@@ -72,7 +78,6 @@ describe('§12.4.3.1: a group is not opened from', () => {
   test.each<[what: string, rule: string, change: (diff: TreeDiff) => void]>([
     ['leaves that are not theirs', '§7.3', (diff) => swapLeaves(diff)],
     ['an encryption key twice', '§12.4.3.1', (diff) => diff.setParent(1, parentWith(diff, 0))],
-    ['a signature key twice', '§7.3', (diff) => diff.setLeaf(2, sameSigner(diff))],
     ['an unmerged leaf elsewhere', '§12.4.3.1', (diff) => diff.setParent(1, unmerged(diff, [2]))],
     [
       'an unmerged leaf that is blank',
@@ -95,7 +100,32 @@ describe('§12.4.3.1: a group is not opened from', () => {
     const diff = group.tree.change();
     change(diff);
     const { groupInfo, tls } = await withTree(diff.finish());
-    expect(failureOf(() => open(groupInfo, tls)).message).toContain(rule);
+    expect(failureOf(() => open(groupInfo, tls)).message).toContain(citing(rule));
+  });
+
+  test('a tree with a signature key twice', async () => {
+    const diff = group.tree.change();
+    diff.setLeaf(2, sameSigner(diff));
+    const { groupInfo, tls } = await withTree(diff.finish());
+    expect(failureOf(() => open(groupInfo, tls)).message).toContain('same signature key');
+  });
+
+  test('a tree with a parent in the place of a leaf', () => {
+    const [leaf] = group.tree.nodes;
+    const nodes = concat(encodeNode(undefined), encodeNode(leaf));
+    const failure = failureOf(() =>
+      open(
+        group.groupInfoTls,
+        encode((it) => it.opaque(nodes)),
+      ),
+    );
+    expect(failure.message).toContain('mixed up');
+  });
+
+  test('a tree with a node that is neither leaf nor parent', () => {
+    // vector length (2), presence, node type
+    const failure = failureOf(() => open(group.groupInfoTls, treeBytes(group).with(3, 3)));
+    expect(failure.reason).toBe('INVALID_MLS');
   });
 
   test('a context of another suite', async () => {
@@ -104,7 +134,7 @@ describe('§12.4.3.1: a group is not opened from', () => {
     const groupInfo = await forgeGroupInfo(scene.a, group.groupInfoTls, {
       groupContext: { ...groupContext, cipherSuite },
     });
-    expect(failureOf(() => open(groupInfo, treeBytes(group))).message).toContain('§17.1');
+    expect(failureOf(() => open(groupInfo, treeBytes(group))).message).toContain(citing('§17.1'));
   });
 });
 

@@ -57,11 +57,7 @@ export interface StagedCommit {
   /** Leaf indexes whose keys were renewed, by an Update or by the path. */
   readonly updated: readonly number[];
   readonly proposals: readonly ResolvedProposal[];
-  /** The room state, where the commit replaces it. */
-  readonly room: RoomState | undefined;
   readonly authenticatedData: Uint8Array;
-  /** Whether the group ends with this commit in favour of another (RFC 9420 §11.2). */
-  readonly reinit: boolean;
 }
 
 /** A standalone proposal that was found good. */
@@ -90,7 +86,6 @@ export function createPublicGroup(
 ): PublicGroup {
   const info = parseGroupInfo(groupInfoTls);
   const context = info.groupContext;
-  if (context.version !== 'mls10') throw invalid('the version is not mls10 (RFC 9420 §11)');
   const suite = suiteOf(crypto, context.cipherSuite);
   const tree = decodeTree(suite, treeTls);
   if (compare(tree.rootHash(), context.treeHash) !== 0) {

@@ -111,9 +111,7 @@ export type Change =
   /** Enters by external commit; the actor is whoever enters. */
   | { readonly kind: 'external_join' }
   /** Comes back by external commit in place of its own old leaf. */
-  | { readonly kind: 'resync' }
-  /** Ends this group in favour of another (RFC 9420 §11.2). */
-  | { readonly kind: 'reinit' };
+  | { readonly kind: 'resync' };
 
 /**
  * Decides whether a change may be made; throws `NOT_ALLOWED` with a sentence for people where not.
@@ -130,7 +128,6 @@ export function authorize(
     throw notAllowed('only participants of a room may change it');
   }
   if (change.kind === 'update' || change.kind === 'resync') return;
-  if (change.kind === 'reinit') throw notAllowed('a room keeps its group');
   if (change.kind === 'add_client' || change.kind === 'remove_client') {
     if (change.participant === actor) return;
     throw notAllowed("only a user's own clients add and remove that user's clients one by one");
@@ -141,7 +138,7 @@ export function authorize(
 
 type RoomChange = Exclude<
   Change,
-  { readonly kind: 'update' | 'resync' | 'reinit' | 'add_client' | 'remove_client' }
+  { readonly kind: 'update' | 'resync' | 'add_client' | 'remove_client' }
 >;
 
 function authorizeInDm(

@@ -4,21 +4,21 @@ import { nodeCrypto } from '@roost/crypto/node';
 import type { LeafNode } from 'ts-mls/leafNode.js';
 import type { UpdatePath, UpdatePathNode } from 'ts-mls/updatePath.js';
 import { commitOf, forgeCommit, forgeLeaf } from './testing-forge.ts';
-import { failureOf, makeScene } from './testing-scene.ts';
+import { citing, failureOf, makeScene } from './testing-scene.ts';
 import type { TestScene } from './testing-scene.ts';
 import { stage } from './testing.ts';
 
 let scene: TestScene;
 
 beforeAll(async () => {
-  scene = await makeScene();
+  scene = await makeScene(nodeCrypto);
 });
 
 test('§12.4: a commit without a path where one is needed is refused', async () => {
   const { a, group, update } = scene;
   const commit = commitOf(update, () => ({ path: undefined }));
   const made = await forgeCommit(a, group, update, { commit });
-  expect(failureOf(() => stage(group, made)).message).toContain('§12.4)');
+  expect(failureOf(() => stage(group, made)).message).toContain(citing('§12.4'));
 });
 
 describe('the nodes of a path', () => {
@@ -37,16 +37,18 @@ describe('the nodes of a path', () => {
     ['§5.1', 'with a short key', each(() => ({ hpkePublicKey: utf8('short') }))],
     ['§7.9.2', 'with other keys', each(() => ({ hpkePublicKey: nodeCrypto.random(32) }))],
   ])('%s: %s are refused', async (rule, _, change) => {
-    expect(await refusalOf(({ nodes }) => ({ nodes: change(nodes) }))).toContain(rule);
+    expect(await refusalOf(({ nodes }) => ({ nodes: change(nodes) }))).toContain(citing(rule));
   });
 });
 
 describe('the leaf of a path', () => {
+  const other = { extensionType: 0xf1ff, extensionData: utf8('') };
+
   test('§7.3: that is not signed is refused', async () => {
     const message = await refusalOf(({ leafNode }) => ({
       leafNode: { ...leafNode, signature: utf8('') },
     }));
-    expect(message).toContain('§7.3');
+    expect(message).toContain(citing('§7.3'));
   });
 
   test.each<[string, string, (leaf: LeafNode) => Partial<LeafNode>, place?: number]>([
@@ -57,10 +59,22 @@ describe('the leaf of a path', () => {
       'with the signature key of another',
       () => ({ signaturePublicKey: leafOf('b').signaturePublicKey }),
     ],
+    ['§7.2', 'with an extension that it does not list', () => ({ extensions: [other] })],
     [
       '§7.2',
-      'with an extension that it does not list',
-      () => ({ extensions: [{ extensionType: 0xf1ff, extensionData: utf8('') }] }),
+      'with an extension twice',
+      ({ capabilities }) => ({
+        capabilities: { ...capabilities, extensions: [...capabilities.extensions, 0xf1ff] },
+        extensions: [other, other],
+      }),
+    ],
+    [
+      '§7.3',
+      'with a credential that others do not support',
+      ({ capabilities }) => ({
+        credential: { credentialType: 'x509', certificates: [] },
+        capabilities: { ...capabilities, credentials: ['basic', 'x509'] },
+      }),
     ],
     [
       '§7.2',
@@ -75,9 +89,14 @@ describe('the leaf of a path', () => {
     ['§7.9.2', 'with another parent hash', () => ({ parentHash: new Uint8Array(32) })],
   ])('%s: %s is refused', async (rule, _, forged, place = 0) => {
     const message = await refusalOf(async ({ leafNode }) => ({
-      leafNode: await forgeLeaf(scene.a, scene.group, leafNode, place, forged(leafNode)),
+      leafNode: await forgeLeaf(
+        scene.a,
+        scene.group,
+        { leaf: leafNode, leafIndex: place },
+        forged(leafNode),
+      ),
     }));
-    expect(message).toContain(rule);
+    expect(message).toContain(citing(rule));
   });
 });
 

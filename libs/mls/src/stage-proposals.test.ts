@@ -11,6 +11,7 @@ import {
   addOf,
   addSigned,
   byValue,
+  citing,
   contextOf,
   failureOf,
   makeScene,
@@ -32,7 +33,7 @@ import {
 let scene: TestScene;
 
 beforeAll(async () => {
-  scene = await makeScene();
+  scene = await makeScene(nodeCrypto);
 });
 
 type Case = [rule: string, what: string, proposals: () => Proposal[] | Promise<Proposal[]>];
@@ -55,7 +56,7 @@ describe('a commit', () => {
     const made = await withProposals(scene, scene.add, await proposals());
     const failure = failureOf(() => stage(scene.group, made));
     expect(failure.reason).toBe('INVALID_PROPOSAL');
-    expect(failure.message).toContain(rule);
+    expect(failure.message).toContain(citing(rule));
   });
 
   test.each<Case>([
@@ -88,21 +89,22 @@ describe('a commit', () => {
     const made = await withProposals(scene, scene.add, await proposals());
     const failure = failureOf(() => stage(scene.group, made));
     expect(failure.reason).toBe('INVALID_MLS');
-    expect(failure.message).toContain(rule);
+    expect(failure.message).toContain(citing(rule));
   });
 
   test.each<Case>([
     ['§11', 'twice', () => [contextOf(roomExtension('x'), roomExtension('y'))]],
     ['§17.3', 'of a GroupInfo', () => [contextOf(extension(EXTENSION.ratchetTree))]],
     ['§13.4', 'that nobody supports', () => [contextOf(extension(0xf1ff))]],
-    ['decode', 'that is malformed', () => [contextOf(extension(EXTENSION.externalSenders))]],
-    ['decode', 'that says nothing', () => [contextOf(extension(EXTENSION.requiredCapabilities))]],
+    ['§12.1.8.1', 'that is malformed', () => [contextOf(extension(EXTENSION.externalSenders))]],
+    ['§12.1.8.1', 'with bytes behind it', () => [contextOf(nobodyAndMore)]],
+    ['§11.1', 'that says nothing', () => [contextOf(extension(EXTENSION.requiredCapabilities))]],
     ['§11.1', 'that requires too much', () => [contextOf(requirement())]],
   ])('%s: that gives the group an extension %s is refused', async (rule, _, proposals) => {
     const made = await withProposals(scene, scene.update, await proposals());
     const failure = failureOf(() => stage(scene.group, made));
     expect(failure.reason).toBe('INVALID_MLS');
-    expect(failure.message).toContain(rule);
+    expect(failure.message).toContain(citing(rule));
   });
 
   test('§12.4: that refers to a proposal which is not here is refused', async () => {
@@ -171,7 +173,7 @@ describe('an external commit', () => {
     const { outsider, group, external } = scene;
     const commit = commitOf(external, change);
     const made = await forgeCommit(outsider, group, external, { commit });
-    expect(failureOf(() => stage(group, made)).message).toContain(rule);
+    expect(failureOf(() => stage(group, made)).message).toContain(citing(rule));
   });
 
   test('§12.4.3.2: that refers to a proposal is refused', async () => {
@@ -183,7 +185,7 @@ describe('an external commit', () => {
       proposals: [...proposals, ...referencesIn(pending)],
     }));
     const made = await forgeCommit(outsider, pending, external, { commit });
-    expect(failureOf(() => stage(pending, made)).message).toContain('§12.4.3.2');
+    expect(failureOf(() => stage(pending, made)).message).toContain(citing('§12.4.3.2'));
   });
 
   test('§7.3: of a member that does not remove its old leaf is refused', async () => {
@@ -191,7 +193,7 @@ describe('an external commit', () => {
     const made = await makeExternalCommit(b, group, true);
     const commit = commitOf(made, ({ proposals }) => ({ proposals: proposals.slice(1) }));
     const forged = await forgeCommit(b, group, made, { commit });
-    expect(failureOf(() => stage(group, forged)).message).toContain('§7.3');
+    expect(failureOf(() => stage(group, forged)).message).toContain(citing('§7.3'));
   });
 });
 
@@ -223,6 +225,12 @@ async function addWithoutSupport(): Promise<Proposal> {
 function extension(extensionType: number) {
   return { extensionType, extensionData: utf8('') };
 }
+
+/** external_senders of nobody, and a byte. */
+const nobodyAndMore = {
+  extensionType: EXTENSION.externalSenders,
+  extensionData: Uint8Array.of(0, 0),
+};
 
 /** required_capabilities of one extension type, 0xf1ff. */
 function requirement() {

@@ -1,21 +1,24 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { compare, utf8 } from '@roost/core/bytes';
+import { nodeCrypto } from '@roost/crypto/node';
 import type { Extension } from 'ts-mls/extension.js';
 import type { GroupInfo } from 'ts-mls/groupInfo.js';
-import { parseHandshake } from './message.ts';
+import { encodeMlsMessage } from 'ts-mls/message.js';
+import type { Welcome } from 'ts-mls/welcome.js';
+import { parseHandshake, parseWelcome } from './message.ts';
 import { merge } from './public-group.ts';
 import { stageProposal } from './stage.ts';
 import { encodePublicGroup } from './stored.ts';
 import { flipped, forgeCommit, forgeGroupInfo, forgeProposal } from './testing-forge.ts';
 import type { Forged } from './testing-forge.ts';
-import { addOf, failureOf, makeScene, removeOf, updateBy } from './testing-scene.ts';
+import { addOf, citing, failureOf, makeScene, removeOf, updateBy } from './testing-scene.ts';
 import type { TestScene } from './testing-scene.ts';
 import { makeCommit, makeExternalCommit, makeProposal, stage } from './testing.ts';
 
 let scene: TestScene;
 
 beforeAll(async () => {
-  scene = await makeScene();
+  scene = await makeScene(nodeCrypto);
 });
 
 test('what an honest member commits is staged, and nothing is changed by staging', () => {
@@ -66,14 +69,14 @@ describe('a commit', () => {
     const made = await forgeCommit(a, group, update, forged);
     const failure = failureOf(() => stage(group, made));
     expect(failure.reason).toBe('INVALID_MLS');
-    expect(failure.message).toContain(rule);
+    expect(failure.message).toContain(citing(rule));
   });
 
   test('§6.1: with one bit changed is refused', () => {
     const { group, update } = scene;
     // Behind the signature come two tags of 33 bytes, which a server cannot check.
     const tls = flipped(update.tls, 66);
-    expect(failureOf(() => stage(group, { ...update, tls })).message).toContain('§6.1');
+    expect(failureOf(() => stage(group, { ...update, tls })).message).toContain(citing('§6.1'));
   });
 });
 
@@ -84,25 +87,28 @@ describe('the GroupInfo of a commit', () => {
     expect(failureOf(() => stage(group, made)).reason).toBe('GROUP_INFO_MISMATCH');
   });
 
-  const externalPub = (extensionData: Uint8Array): Extension[] => [
-    { extensionType: 'external_pub', extensionData },
-  ];
-  const twice = [...externalPub(utf8('')), ...externalPub(utf8(''))];
-  const tree: Extension[] = [{ extensionType: 'ratchet_tree', extensionData: utf8('') }];
-  test.each<[what: string, by: 'a' | 'b', forged: Partial<GroupInfo>]>([
-    ['with another confirmation tag', 'a', { confirmationTag: new Uint8Array(32) }],
-    ['by another member', 'b', { signer: 1 }],
-    ['that its signer did not sign', 'b', {}],
-    ['without external_pub', 'a', { extensions: [] }],
-    ['with external_pub twice', 'a', { extensions: twice }],
-    ['with a short external_pub', 'a', { extensions: externalPub(Uint8Array.of(1, 1)) }],
-    ['with an external_pub without length', 'a', { extensions: externalPub(new Uint8Array(32)) }],
-    ['with the ratchet tree', 'a', { extensions: tree }],
-  ])('%s is refused', async (_, by, forged) => {
+  const externalPub = (extensionData: Uint8Array): Extension => ({
+    extensionType: 'external_pub',
+    extensionData,
+  });
+  const key = externalPub(Uint8Array.of(32, ...new Uint8Array(32)));
+  const tree: Extension = { extensionType: 'ratchet_tree', extensionData: utf8('') };
+  const short = externalPub(Uint8Array.of(1, 1));
+  test.each<[what: string, why: string, by: 'a' | 'b', forged: Partial<GroupInfo>]>([
+    ['with another tag', 'confirmation tag', 'a', { confirmationTag: new Uint8Array(32) }],
+    ['by another member', 'signed by the committer', 'b', { signer: 1 }],
+    ['that its signer did not sign', 'signature', 'b', {}],
+    ['without external_pub', 'no external_pub', 'a', { extensions: [] }],
+    ['with external_pub twice', 'twice', 'a', { extensions: [key, key] }],
+    ['with a short external_pub', 'not a key', 'a', { extensions: [short] }],
+    ['with bytes for a key', 'not a key', 'a', { extensions: [externalPub(new Uint8Array(33))] }],
+    ['with the ratchet tree', 'ratchet tree', 'a', { extensions: [key, tree] }],
+  ])('%s is refused', async (_, why, by, forged) => {
     const { group, update } = scene;
     const groupInfo = await forgeGroupInfo(scene[by], update.groupInfo, forged);
     const failure = failureOf(() => stage(group, { ...update, groupInfo }));
     expect(failure.reason).toBe('GROUP_INFO_MISMATCH');
+    expect(failure.message).toContain(why);
   });
 });
 
@@ -115,6 +121,8 @@ test('§12.4.3.1: a Welcome is there where a commit adds somebody, for exactly t
     { ...update, welcome: add.welcome },
     { ...add, welcome: other.welcome },
     { ...add, welcome: both.welcome },
+    { ...add, welcome: welcomeLike(add.welcome, { cipherSuite: OTHER_SUITE }) },
+    { ...update, welcome: welcomeLike(add.welcome, { secrets: [] }) },
   ];
   for (const one of made) {
     expect(failureOf(() => stage(group, one)).reason).toBe('WELCOME_MISMATCH');
@@ -170,7 +178,7 @@ describe('a standalone proposal', () => {
     const message = parseHandshake(await made());
     if (message.kind !== 'proposal') throw new Error('it is a proposal');
     const failure = failureOf(() => stageProposal(scene.group, message, Date.now()));
-    expect(failure.message).toContain(rule);
+    expect(failure.message).toContain(citing(rule));
   });
 
   test('waits for a commit, goes with its epoch, and is there once however often it comes', async () => {
@@ -187,3 +195,24 @@ describe('a standalone proposal', () => {
     expect(removed).toEqual([]);
   });
 });
+
+test('no more than a thousand proposals wait', async () => {
+  const { group, b } = scene;
+  const message = parseHandshake(await makeProposal({ ...b }, removeOf(1)));
+  if (message.kind !== 'proposal') throw new Error('it is a proposal');
+  const [pending] = merge(stageProposal(group, message, Date.now())).proposals.values();
+  if (pending === undefined) throw new Error('it waits');
+  const full = new Map(Array.from({ length: 1_000 }, (_, at) => [`${at}`, pending]));
+
+  const run = () => stageProposal({ ...group, proposals: full }, message, Date.now());
+
+  expect(failureOf(run).reason).toBe('LIMIT_REACHED');
+});
+
+const OTHER_SUITE = 'MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519';
+
+function welcomeLike(tls: Uint8Array | undefined, change: Partial<Welcome>): Uint8Array {
+  if (tls === undefined) throw new Error('there is a Welcome');
+  const welcome = { ...parseWelcome(tls), ...change };
+  return encodeMlsMessage({ version: 'mls10', wireformat: 'mls_welcome', welcome });
+}

@@ -1,9 +1,8 @@
+import { assert } from '@roost/core/assert';
 import { compare, concat } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import { encode } from '@roost/core/tls';
-import type { Extension } from 'ts-mls/extension.js';
 import { encodeGroupContext } from 'ts-mls/groupContext.js';
-import { EXTENSION, extensionOf } from './extensions.ts';
 import { checkGroupInfo, checkWelcome } from './group-info.ts';
 import { invalid } from './message.ts';
 import type { CommitMessage, HandshakeMessage, ProposalMessage } from './message.ts';
@@ -19,10 +18,9 @@ import {
 import type { Actor, Effects, ResolvedProposal, Scene } from './proposals.ts';
 import { interimHash, proposalKey } from './public-group.ts';
 import type { PendingProposal, PublicGroup, StagedCommit, StagedProposal } from './public-group.ts';
-import { decodeRoomState } from './room.ts';
 import { refHash } from './suite.ts';
 import { Leaf } from './tree-node.ts';
-import type { TreeDiff } from './tree.ts';
+import type { Tree, TreeDiff } from './tree.ts';
 import { applyPath } from './update-path.ts';
 import { checkMembersSupport, externalSenders } from './validation.ts';
 
@@ -72,7 +70,8 @@ export function stageCommit(
     const added = effects.added.map((leaf) => leaf.leafIndex);
     applyPath(tree, path, { groupId: group.context.groupId, leafIndex, added, isExternal });
   }
-  const next = nextGroup(group, message, tree, effects, groupInfo);
+  const { extensions } = effects;
+  const next = nextGroup(group, message, { tree: tree.finish(), extensions, groupInfo });
   checkMembersSupport(next.tree, next.context);
   const { confirmationTag } = message;
   const expected = { contextTls: next.contextTls, confirmationTag, signer: leafIndex };
@@ -88,9 +87,7 @@ export function stageCommit(
     removed: effects.removed,
     updated: path === undefined || isExternal ? effects.updated : [...effects.updated, leafIndex],
     proposals: isExternal ? proposals.map((proposal) => ({ ...proposal, actor })) : proposals,
-    room: changedRoom(proposals, effects.extensions),
     authenticatedData: message.authenticatedData,
-    reinit: proposals.some(({ proposal }) => proposal.proposalType === 'reinit'),
   };
 }
 
@@ -107,7 +104,6 @@ export function stageProposal(
   const actor = senderOf(group, message);
   checkSignature(group, message, undefined);
   const { proposal } = message;
-  checkSenderMayPropose(actor, proposal.proposalType);
   const scene = { groupId: group.context.groupId, extensions: group.context.extensions, now };
   checkProposal(group.tree.change(), scene, { proposal, actor });
 
@@ -189,14 +185,6 @@ function checkSignature(
   }
 }
 
-/** §12.1.8: what senders outside may propose. A member may send any. */
-function checkSenderMayPropose(actor: Actor, type: string | number): void {
-  if (actor.kind === 'member') return;
-  const allowed = ['add', 'remove', 'psk', 'reinit', 'group_context_extensions'];
-  if (typeof type === 'string' && allowed.includes(type)) return;
-  throw invalidProposal('an external sender may not propose this (RFC 9420 §12.1.8)');
-}
-
 /** Until its proposals are applied, nobody knows which place an external committer gets. */
 const JOINER_WITHOUT_PLACE: Actor = { kind: 'joiner', leafIndex: 0 };
 
@@ -233,22 +221,25 @@ function checkList(
 
 /** §12.4.3.2: who enters takes the leftmost free place after the Remove was applied. */
 function addJoiner(tree: TreeDiff, { commit }: CommitMessage): number {
-  if (commit.path === undefined) throw invalid('an external commit has no path');
+  assert(commit.path !== undefined, 'the path of an external commit was asked for before');
   const leaf = Leaf.of(commit.path.leafNode);
   checkNewKeys(tree, leaf, undefined);
   return tree.addLeaf(leaf);
+}
+
+interface Outcome {
+  readonly tree: Tree;
+  readonly extensions: Effects['extensions'];
+  readonly groupInfo: Uint8Array;
 }
 
 /** §8.1, §8.2, §12.4.2: the state of the next epoch. Proposals die with their epoch. */
 function nextGroup(
   group: PublicGroup,
   message: CommitMessage,
-  diff: TreeDiff,
-  effects: Effects,
-  groupInfo: Uint8Array,
+  { tree, extensions, groupInfo }: Outcome,
 ): PublicGroup {
   const { suite } = group;
-  const tree = diff.finish();
   // ConfirmedTranscriptHashInput is `wire_format, content, signature`.
   const signature = encode((writer) => writer.opaque(message.signature));
   const input = concat(message.signedPart.subarray(2), signature);
@@ -258,7 +249,7 @@ function nextGroup(
     epoch: group.context.epoch + 1n,
     treeHash: tree.rootHash(),
     confirmedTranscriptHash,
-    extensions: effects.extensions,
+    extensions,
   };
   return {
     suite,
@@ -269,12 +260,4 @@ function nextGroup(
     groupInfoTls: Uint8Array.from(groupInfo),
     proposals: new Map(),
   };
-}
-
-function changedRoom(proposals: readonly ResolvedProposal[], extensions: readonly Extension[]) {
-  const changes = proposals.some(
-    ({ proposal }) => proposal.proposalType === 'group_context_extensions',
-  );
-  const contents = extensionOf(extensions, EXTENSION.roomState);
-  return changes && contents !== undefined ? decodeRoomState(contents) : undefined;
 }

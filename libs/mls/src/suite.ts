@@ -8,7 +8,7 @@ import { invalid } from './message.ts';
 export interface Suite {
   readonly name: CiphersuiteName;
   readonly hashBytes: number;
-  /** The length of an encryption key, where it is fixed. */
+  /** The length of an encryption key; below 64. */
   readonly encryptionKeyBytes: number;
   readonly hash: (bytes: Uint8Array) => Uint8Array<ArrayBuffer>;
   /** VerifyWithLabel (RFC 9420 §5.1.2). */

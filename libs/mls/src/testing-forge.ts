@@ -5,7 +5,7 @@ import type { FramedContent } from 'ts-mls/framedContent.js';
 import { signGroupInfo } from 'ts-mls/groupInfo.js';
 import type { GroupInfo } from 'ts-mls/groupInfo.js';
 import { signLeafNodeCommit } from 'ts-mls/leafNode.js';
-import type { LeafNode } from 'ts-mls/leafNode.js';
+import type { LeafNode, LeafNodeCommit } from 'ts-mls/leafNode.js';
 import { encodeMlsMessage } from 'ts-mls/message.js';
 import type { Proposal } from 'ts-mls/proposal.js';
 import type { Sender } from 'ts-mls/sender.js';
@@ -77,10 +77,9 @@ export function commitOf(made: MadeCommit, change: (commit: Commit) => Partial<C
 export async function forgeLeaf(
   by: Actor,
   group: PublicGroup,
-  leaf: LeafNode,
-  leafIndex: number,
+  { leaf, leafIndex }: { readonly leaf: LeafNode; readonly leafIndex: number },
   forged: Partial<LeafNode>,
-) {
+): Promise<LeafNodeCommit> {
   assert(leaf.leafNodeSource === 'commit', 'the leaf of a path is from a commit');
   const { groupId } = group.context;
   const tbs = { ...leaf, ...forged, leafNodeSource: 'commit', groupId, leafIndex } as const;

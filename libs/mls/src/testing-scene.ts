@@ -1,6 +1,6 @@
 import { utf8 } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
-import { nodeCrypto } from '@roost/crypto/node';
+import type { Crypto } from '@roost/crypto/crypto';
 import { signWithLabel } from 'ts-mls/crypto/signature.js';
 import type { Extension } from 'ts-mls/extension.js';
 import { encodeExternalSenders } from 'ts-mls/externalSender.js';
@@ -34,15 +34,14 @@ export interface TestScene {
   readonly external: MadeCommit;
 }
 
-export async function makeScene(): Promise<TestScene> {
-  const actors = { a: 'a', b: 'b', c: 'c', hub: 'hub', outsider: 'outsider' };
-  const a = await newActor(nodeCrypto, actors.a);
-  const b = await newActor(nodeCrypto, actors.b);
-  const c = await newActor(nodeCrypto, actors.c);
-  const hub = await newActor(nodeCrypto, actors.hub);
-  const outsider = await newActor(nodeCrypto, actors.outsider);
+export async function makeScene(crypto: Crypto): Promise<TestScene> {
+  const a = await newActor(crypto, 'a');
+  const b = await newActor(crypto, 'b');
+  const c = await newActor(crypto, 'c');
+  const hub = await newActor(crypto, 'hub');
+  const outsider = await newActor(crypto, 'outsider');
   const extensionData = encodeExternalSenders([hub.keyPackage.leafNode]);
-  const founded = await foundGroup(nodeCrypto, a, utf8('group'), [
+  const founded = await foundGroup(crypto, a, utf8('group'), [
     roomExtension('title'),
     { extensionType: 'external_senders', extensionData },
   ]);
@@ -65,6 +64,11 @@ export function failureOf(run: () => unknown): Failure {
     throw error;
   }
   throw new Error('it was not refused');
+}
+
+/** How a refusal names the section that was broken. */
+export function citing(section: string): string {
+  return `RFC 9420 ${section})`;
 }
 
 /** A commit of a with these proposals by value instead of its own. */
@@ -110,7 +114,8 @@ export async function updateBy(
   { keyPackage, privateKeys, suite }: Actor,
   leafIndex: number,
 ): Promise<Proposal> {
-  const hpkePublicKey = nodeCrypto.x25519.generate().publicKey;
+  const { publicKey } = await suite.hpke.generateKeyPair();
+  const hpkePublicKey = await suite.hpke.exportPublicKey(publicKey);
   const place = { groupId: group.context.groupId, leafIndex };
   const source = { leafNodeSource: 'update' } as const;
   const tbs = { ...keyPackage.leafNode, ...source, hpkePublicKey, ...place };

@@ -101,7 +101,7 @@ export class Parent {
   }
 
   withUnmerged(leaf: number): Parent {
-    const unmerged = [...this.unmergedLeaves, leaf].sort((a, b) => a - b);
+    const unmerged = [...this.unmergedLeaves, leaf].toSorted((a, b) => a - b);
     return new Parent(this.encryptionKey, this.parentHash, unmerged);
   }
 

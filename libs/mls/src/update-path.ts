@@ -1,3 +1,4 @@
+import { assert } from '@roost/core/assert';
 import { compare } from '@roost/core/bytes';
 import type { UpdatePath } from 'ts-mls/updatePath.js';
 import { invalid } from './message.ts';
@@ -79,7 +80,7 @@ function setParents(tree: TreeDiff, path: UpdatePath, steps: readonly PathStep[]
   let hash: Uint8Array = new Uint8Array(0);
   for (const [at, step] of [...steps.entries()].toReversed()) {
     const key = path.nodes[at]?.hpkePublicKey;
-    if (key === undefined) throw invalid('the path has the wrong length (RFC 9420 §12.4.2)');
+    assert(key !== undefined, 'the path was found to have a node for each step');
     const parent = new Parent(Uint8Array.from(key), hash, []);
     tree.setParent(step.node, parent);
     hash = parentHash(tree, parent, step.copathChild);

@@ -1,5 +1,4 @@
 import { compare } from '@roost/core/bytes';
-import { Failure } from '@roost/core/failure';
 import { DAY_MS, HOUR_MS } from '@roost/core/time';
 import { decodeExternalSenders } from 'ts-mls/externalSender.js';
 import type { ExternalSender } from 'ts-mls/externalSender.js';
@@ -151,15 +150,15 @@ export function checkGroupExtensions(extensions: readonly Extension[]): void {
 /** §12.1.8.1: who may propose from outside. */
 export function externalSenders(extensions: readonly Extension[]): readonly ExternalSender[] {
   const contents = extensionOf(extensions, EXTENSION.externalSenders);
-  return contents === undefined
-    ? []
-    : decodeExtension('external_senders', contents, decodeExternalSenders);
+  if (contents === undefined) return [];
+  return decodeExtension('external_senders (RFC 9420 §12.1.8.1)', contents, decodeExternalSenders);
 }
 
 function requiredCapabilities(extensions: readonly Extension[]): RequiredCapabilities | undefined {
   const contents = extensionOf(extensions, EXTENSION.requiredCapabilities);
   if (contents === undefined) return undefined;
-  return decodeExtension('required_capabilities', contents, decodeRequiredCapabilities);
+  const what = 'required_capabilities (RFC 9420 §11.1)';
+  return decodeExtension(what, contents, decodeRequiredCapabilities);
 }
 
 function decodeExtension<T>(
@@ -167,16 +166,17 @@ function decodeExtension<T>(
   contents: Uint8Array,
   decode: (bytes: Uint8Array, offset: number) => [T, number] | undefined,
 ): T {
-  let decoded: [T, number] | undefined;
-  try {
-    decoded = decode(contents, 0);
-  } catch (error) {
-    throw new Failure('INVALID_MLS', `${what} does not decode`, {}, error);
-  }
-  if (decoded === undefined || decoded[1] !== contents.length) {
-    throw invalid(`${what} does not decode`);
-  }
+  const decoded = attempt(() => decode(contents, 0));
+  if (decoded?.[1] !== contents.length) throw invalid(`the group has malformed ${what}`);
   return decoded[0];
+}
+
+function attempt<T>(decode: () => T): T | undefined {
+  try {
+    return decode();
+  } catch {
+    return undefined;
+  }
 }
 
 /** ts-mls names the credential types that it knows, and prints the numbers of others. */
