@@ -9,7 +9,10 @@ import type { Options } from './command-line.ts';
 /** Reads certificate and key, and refuses what does not fit together before anything starts. */
 export async function readTls(files: Options['tls']): Promise<ServeOptions['tls']> {
   if (files === undefined) return undefined;
-  const [cert, key] = await Promise.all([read('--tls-cert', files.cert), read('--tls-key', files.key)]);
+  const [cert, key] = await Promise.all([
+    read('--tls-cert', files.cert),
+    read('--tls-key', files.key),
+  ]);
   try {
     createSecureContext({ cert, key });
   } catch (error) {
@@ -49,8 +52,11 @@ async function read(option: string, file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    throw new CannotStart(`${option} ${file} cannot be read (${errorCode(error)}): give a PEM file`, {
-      cause: error,
-    });
+    throw new CannotStart(
+      `${option} ${file} cannot be read (${errorCode(error)}): give a PEM file`,
+      {
+        cause: error,
+      },
+    );
   }
 }

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { ensureDatabases, startEmbedded } from '@roost/postgres/embedded';
 import { createLog } from '@roost/service/log';
 import { adminSocket } from '@roost/service/home';
@@ -7,10 +8,18 @@ import { HELP, parseCommandLine } from './command-line.ts';
 import { readConfig } from './config.ts';
 import { openHome } from './home.ts';
 import { listen, readTls } from './listen.ts';
-import { SERVICES, openServices } from './services.ts';
+import { SERVICES, openDatabases, openServices } from './services.ts';
 
 /** How long open calls get to end once we were told to stop. */
 const GRACE_MS = 5_000;
+
+/** What reflection tells; made by `npm run gen`. */
+const DESCRIPTORS = new URL('../../../proto/gen/descriptors.binpb', import.meta.url);
+
+const REGISTRATION = {
+  open: 'anybody can register',
+  invite: 'who has an invite code can register (npm run -s roostctl -- invites create)',
+};
 
 // What we write is for us alone, sockets included.
 process.umask(0o077);
@@ -34,22 +43,26 @@ await runMain(async () => {
     home: home.folder,
     log: (text) => database.info({}, text),
   });
-  const databases = await ensureDatabases(cluster, SERVICES);
+  await using databases = await openDatabases(await ensureDatabases(cluster, SERVICES));
   database.info({}, 'PostgreSQL runs');
 
-  await using services = await openServices({ ...options, ...home, databases, log });
-  log.info({}, `registration is ${options.registration}`);
-  const { bindings, gate, health, limiter } = services;
-  const admin = adminSocket(home.folder);
-  await using _ = await listen({ listen: { path: admin }, callers: 'operator', bindings, log });
+  const { registration } = options;
+  await using services = await openServices({ home, databases, registration, log });
+  log.info({}, REGISTRATION[registration]);
+  const { bindings, gate, limiter } = services;
+  const door = { bindings, health: databases.health, log };
+  const admin = { path: adminSocket(home.folder) };
+  await using _ = await listen({ ...door, listen: admin, callers: 'operator' });
   await using server = await listen({
-    ...{ listen: options.listen, tls, callers: 'edge' },
-    ...{ bindings, gate, limiter, health, log },
+    ...{ ...door, listen: options.listen, tls, callers: 'edge', gate, limiter },
+    descriptors: options.development ? await readFile(DESCRIPTORS) : undefined,
   });
 
   process.stdout.write(`ready: ${tls === undefined ? 'http' : 'https'}://${server.address}\n`);
   const signal = await stop;
   log.info({ signal }, 'stopping');
-  await services.drain();
+  server.drain();
+  // Listeners are asked to come back later; what else is open may end.
+  await services[Symbol.asyncDispose]();
   await server.close(GRACE_MS);
 });

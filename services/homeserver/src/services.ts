@@ -1,0 +1,152 @@
+import { availableParallelism } from 'node:os';
+import { openAas, migrations as aasMigrations } from '@roost/aas/service';
+import { DIRECT_QUEUE_LIMITS, migrations as asMigrations, openAs } from '@roost/as/service';
+import { MemoryBell, MemoryBus, MemoryLimiter } from '@roost/bus/memory';
+import { assert } from '@roost/core/assert';
+import { systemClock as clock } from '@roost/core/time';
+import { nodeCrypto as crypto } from '@roost/crypto/node';
+import { dsDefaults } from '@roost/ds/config';
+import { migrations as dsMigrations, openDs } from '@roost/ds/service';
+import { Database, type DatabaseConfig } from '@roost/postgres/database';
+import { migrate } from '@roost/postgres/migrate';
+import { AuthenticationInternalServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
+import { TokenInternalServiceDefinition } from '@roost/proto/roost/tokens/v1/tokens';
+import { migrations as qsMigrations, openQs } from '@roost/qs/service';
+import { type Client, clientOf } from '@roost/rpc/call';
+import type { ServiceDefinition } from '@roost/rpc/definition';
+import { localTransport } from '@roost/rpc/local';
+import type { TokenGate } from '@roost/rpc/server';
+import type { ServiceBinding } from '@roost/rpc/service';
+import type { Log } from '@roost/service/log';
+import type { Home } from './home.ts';
+
+/** Each has a role and a database of this name. */
+export const SERVICES = ['as', 'aas', 'qs', 'ds'] as const;
+export type ServiceName = (typeof SERVICES)[number];
+
+/** Tokens of each class that an account may draw a day (design §4). */
+const QUANTITIES = { general: 5_000, contact: 100 };
+const CONNECTIONS_MAX = 10;
+
+const MIGRATIONS: Readonly<Record<ServiceName, URL>> = {
+  as: asMigrations,
+  aas: aasMigrations,
+  qs: qsMigrations,
+  ds: dsMigrations,
+};
+
+export interface Databases extends AsyncDisposable {
+  readonly of: (name: ServiceName) => Database;
+  /** Whether all of them answer. */
+  readonly health: () => Promise<boolean>;
+}
+
+/** Opens the database of each service and brings it to today's schema. */
+export async function openDatabases(
+  configs: Readonly<Record<string, DatabaseConfig>>,
+): Promise<Databases> {
+  const open = new Map<ServiceName, Database>();
+  for (const name of SERVICES) {
+    const config = configs[name];
+    assert(config !== undefined, `there is a database for ${name}`);
+    open.set(name, new Database(config, CONNECTIONS_MAX));
+  }
+  const close = async (): Promise<void> => {
+    await Promise.all([...open.values()].map((database) => database[Symbol.asyncDispose]()));
+  };
+  try {
+    await Promise.all([...open].map(([name, database]) => migrate(database, MIGRATIONS[name])));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    of: (name) => {
+      const database = open.get(name);
+      assert(database !== undefined, `the database of ${name} is open`);
+      return database;
+    },
+    health: async () => {
+      const asked = [...open.values()].map((database) => database.query({ text: 'SELECT' }));
+      return (await Promise.allSettled(asked)).every(({ status }) => status === 'fulfilled');
+    },
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+export interface Services extends AsyncDisposable {
+  readonly bindings: readonly ServiceBinding[];
+  readonly gate: TokenGate;
+  readonly limiter: MemoryLimiter;
+}
+
+interface Parts {
+  readonly home: Home;
+  readonly databases: Databases;
+  readonly registration: 'open' | 'invite';
+  readonly log: Log;
+}
+
+/**
+ * Starts all services in this process. They meet as they would over the wire: by clients whose calls
+ * are encoded and held to the access rules, and over a bus and bells that may lose what they carry.
+ */
+export async function openServices({
+  home,
+  databases,
+  registration,
+  log,
+}: Parts): Promise<Services> {
+  const { domain, incarnation, secret } = home;
+  const [bus, bell, limiter] = [new MemoryBus(), new MemoryBell(), new MemoryLimiter(clock)];
+  const transportKey = await secret('transport');
+  const portsOf = (name: ServiceName) => ({
+    ...{ bus, bell, clock, crypto },
+    ...{ database: databases.of(name), log: log.named(name) },
+  });
+
+  await using started = new AsyncDisposableStack();
+  const start = <T extends { close(): Promise<void> }>(service: T): T => {
+    started.defer(() => service.close());
+    return service;
+  };
+  const secretKey = { as: await secret('as'), aas: await secret('aas'), qs: await secret('qs') };
+  const as = start(
+    await openAs(
+      { domain, registration, directQueue: DIRECT_QUEUE_LIMITS, secretKey: secretKey.as },
+      portsOf('as'),
+    ),
+  );
+  const authentication = internal(AuthenticationInternalServiceDefinition, as.bindings, 'aas');
+  // One core is left to everything else.
+  const issuerThreads = Math.max(1, Math.min(4, availableParallelism() - 1));
+  const aas = start(
+    await openAas(
+      { domain, quantities: QUANTITIES, issuerThreads, secretKey: secretKey.aas },
+      { ...portsOf('aas'), authentication },
+    ),
+  );
+  const qs = start(
+    await openQs({ domain, secretKey: secretKey.qs }, { ...portsOf('qs'), transportKey }),
+  );
+  const ds = start(
+    await openDs({ domain, ...dsDefaults }, { ...portsOf('ds'), transportKey, incarnation }),
+  );
+
+  const { checkToken } = internal(TokenInternalServiceDefinition, aas.bindings, 'gate');
+  const opened = started.move();
+  return {
+    bindings: [as, aas, qs, ds].flatMap(({ bindings }) => [...bindings]),
+    gate: async (path, authorization) => void (await checkToken({ path, authorization })),
+    limiter,
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+function internal<D extends ServiceDefinition>(
+  definition: D,
+  bindings: readonly ServiceBinding[],
+  as: string,
+): Client<D> {
+  return clientOf(definition, localTransport(bindings, as));
+}
