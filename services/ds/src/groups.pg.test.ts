@@ -10,28 +10,30 @@ import { joinByWelcome, makeApplication } from '@roost/mls/testing';
 import { wrongStatements } from '@roost/testing/statements';
 import { dsDefaults } from './config.ts';
 import { sweepExpired } from './sweeper.ts';
-import { dump, expectRefusal } from './testing/expect.ts';
-import { openHouse, quiet } from './testing/house.ts';
-import type { House } from './testing/house.ts';
+import { dump, expectRefusal } from './testing/expect.fixture.ts';
+import { openHouse, quiet } from './testing/house.fixture.ts';
+import type { House } from './testing/house.fixture.ts';
+import {
+  catchUp,
+  commit,
+  epochOf,
+  found,
+  prepare,
+  roomSeenBy,
+  send,
+} from './testing/deeds.fixture.ts';
 import {
   NOTHING,
   addedLeafOf,
   asMember,
   asNew,
-  catchUp,
-  commit,
-  epochOf,
-  found,
   foundingOf,
   newRoom,
   person,
-  prepare,
-  roomSeenBy,
   roomStateOf,
-  send,
   where,
-} from './testing/people.ts';
-import type { Person } from './testing/people.ts';
+} from './testing/people.fixture.ts';
+import type { Person } from './testing/people.fixture.ts';
 
 let house: House;
 

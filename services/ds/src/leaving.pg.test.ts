@@ -4,27 +4,24 @@ import { nodeCrypto } from '@roost/crypto/node';
 import { parseParticipantId, withRole } from '@roost/mls/room';
 import { makeApplication, makeCommit, makeProposal, receive } from '@roost/mls/testing';
 import { encodeCommitAad } from '@roost/identity/leaf';
-import { expectRefusal } from './testing/expect.ts';
-import { openHouse, quiet } from './testing/house.ts';
-import type { House } from './testing/house.ts';
+import { expectRefusal } from './testing/expect.fixture.ts';
+import { openHouse, quiet } from './testing/house.fixture.ts';
+import type { House } from './testing/house.fixture.ts';
 import {
-  asMember,
-  asNew,
   catchUp,
   commit,
   epochOf,
   found,
   leafIndexOf,
   leaveProposal,
-  person,
   prepare,
   prepareJoin,
   requestOf,
   roomSeenBy,
   send,
-  where,
-} from './testing/people.ts';
-import type { Person, Room } from './testing/people.ts';
+} from './testing/deeds.fixture.ts';
+import { asMember, asNew, person, where } from './testing/people.fixture.ts';
+import type { Person, Room } from './testing/people.fixture.ts';
 
 let house: House;
 

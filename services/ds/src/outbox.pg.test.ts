@@ -3,12 +3,13 @@ import { toHex, utf8 } from '@roost/core/bytes';
 import { makeApplication } from '@roost/mls/testing';
 import type { Database } from '@roost/postgres/database';
 import type { FaultPoint } from './desk.ts';
-import { emptyDatabase, openHouse, quiet } from './testing/house.ts';
-import type { House } from './testing/house.ts';
-import { TestReceiver } from './testing/receiver.ts';
-import type { Weather } from './testing/receiver.ts';
-import { asMember, commit, found, person, prepare, send, where } from './testing/people.ts';
-import type { Person, Room } from './testing/people.ts';
+import { emptyDatabase, openHouse, quiet } from './testing/house.fixture.ts';
+import type { House } from './testing/house.fixture.ts';
+import { TestReceiver } from './testing/receiver.fixture.ts';
+import type { Weather } from './testing/receiver.fixture.ts';
+import { commit, found, prepare, send } from './testing/deeds.fixture.ts';
+import { asMember, person, where } from './testing/people.fixture.ts';
+import type { Person, Room } from './testing/people.fixture.ts';
 
 /** Numbers from 0 to 1 that are the same in each run. */
 function dice(seed: number): () => number {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { toHex, utf8 } from '@roost/core/bytes';
+import { Failure } from '@roost/core/failure';
 import { printId, scopedWire } from '@roost/core/ids';
 import { nodeCrypto } from '@roost/crypto/node';
 import { encodeRoomState, roleOf, parseParticipantId } from '@roost/mls/room';
@@ -8,25 +9,20 @@ import { DeliveryServiceDefinition } from '@roost/proto/roost/delivery/v1/delive
 import { clientOf } from '@roost/rpc/call';
 import type { Outgoing, Transport } from '@roost/rpc/call';
 import { connect } from '@roost/rpc/client';
-import { dump, expectRefusal } from './testing/expect.ts';
-import { home, openHouse, quiet } from './testing/house.ts';
-import type { DeliveryClient, House } from './testing/house.ts';
+import { dump, expectRefusal } from './testing/expect.fixture.ts';
+import { home, openHouse, quiet } from './testing/house.fixture.ts';
+import type { DeliveryClient, House } from './testing/house.fixture.ts';
 import {
-  NOTHING,
-  asMember,
-  asNew,
   catchUp,
   commit,
   found,
   leaveProposal,
-  newRoom,
-  person,
   prepare,
   roomSeenBy,
   send,
-  where,
-} from './testing/people.ts';
-import type { Person, Room } from './testing/people.ts';
+} from './testing/deeds.fixture.ts';
+import { NOTHING, asMember, asNew, newRoom, person, where } from './testing/people.fixture.ts';
+import type { Person, Room } from './testing/people.fixture.ts';
 
 let house: House;
 
@@ -88,8 +84,9 @@ async function heard(call: () => Promise<unknown>): Promise<unknown> {
     () => 'accepted',
     (refusal: unknown) => refusal,
   );
-  if (!(error instanceof Error)) return error;
-  return JSON.stringify({ ...error, message: error.message });
+  if (!(error instanceof Failure)) return error;
+  const { reason, message, facts } = error;
+  return JSON.stringify({ reason, message, facts });
 }
 
 test('a removed member gets nothing from any method, with its old leaf key and the EAR key', async () => {
@@ -106,6 +103,18 @@ test('a removed member gets nothing from any method, with its old leaf key and t
   await send(house, alice, room, 'among us');
   await quiet(house);
   expect(house.receiver.queueOf(bob.handle).map(({ kind }) => kind)).toEqual(['welcome', 'commit']);
+});
+
+test('a removed member gets nothing from a replica that still has it in memory', async () => {
+  const { room, alice, bob, carol } = await threeTogether();
+  await using other = await openHouse({ database: house.database, receiver: house.receiver });
+  await send(other, bob, room, 'still here');
+  await other.client.getLog({ ...where(room), fromEpoch: 1n }, asMember(bob));
+  await commit(house, alice, room, { remove: [bob] });
+  await expectRefusal(send(other, bob, room, 'still here?'), 'GROUP_UNKNOWN');
+  const reading = other.client.getLog({ ...where(room), fromEpoch: 1n }, asMember(bob));
+  await expectRefusal(reading, 'GROUP_UNKNOWN');
+  await other.client.getLog({ ...where(room), fromEpoch: 1n }, asMember(carol));
 });
 
 test('no group, no member and another EAR key are one answer, byte for byte', async () => {

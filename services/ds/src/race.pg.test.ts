@@ -2,10 +2,11 @@ import { expect, test } from '@jest/globals';
 import { decodeGroupEvent } from '@roost/bus/group-event';
 import { receive } from '@roost/mls/testing';
 import type { CommitResponse } from '@roost/proto/roost/delivery/v1/delivery';
-import { openHouse, quiet } from './testing/house.ts';
-import type { House } from './testing/house.ts';
-import { asMember, catchUp, commit, epochOf, found, person, prepare } from './testing/people.ts';
-import type { Person, Room } from './testing/people.ts';
+import { openHouse, quiet } from './testing/house.fixture.ts';
+import type { House } from './testing/house.fixture.ts';
+import { catchUp, commit, epochOf, found, prepare } from './testing/deeds.fixture.ts';
+import { asMember, person } from './testing/people.fixture.ts';
+import type { Person, Room } from './testing/people.fixture.ts';
 
 /** Takes in what a loser was told, so that it stands where the winner does. */
 async function rebase(who: Person, { result }: CommitResponse): Promise<void> {

@@ -1,133 +1,37 @@
-import { encodeQueueConfig } from '@roost/bus/queue-config';
 import type { GroupEvent } from '@roost/bus/group-event';
 import { assert } from '@roost/core/assert';
 import { utf8 } from '@roost/core/bytes';
-import { GroupId, printId, scopedWire, uuidOf } from '@roost/core/ids';
-import type { Domain } from '@roost/core/ids';
-import { encode } from '@roost/core/tls';
 import { nodeCrypto } from '@roost/crypto/node';
-import { encodeAddedLeaf, encodeCommitAad } from '@roost/identity/leaf';
-import type { AddedLeaf } from '@roost/identity/leaf';
+import { encodeCommitAad } from '@roost/identity/leaf';
 import { EXTENSION } from '@roost/mls/extensions';
 import { keyPackageRef } from '@roost/mls/key-package';
-import { createPublicGroup, treeBytes } from '@roost/mls/public-group';
+import { createPublicGroup } from '@roost/mls/public-group';
 import type { PublicGroup } from '@roost/mls/public-group';
-import { decodeRoomState, encodeRoomState, parseParticipantId } from '@roost/mls/room';
+import { decodeRoomState, encodeRoomState } from '@roost/mls/room';
 import type { RoomKind, RoomState } from '@roost/mls/room';
 import {
-  foundGroup,
   joinByWelcome,
   keyPackageTls,
   makeApplication,
   makeCommit,
   makeExternalCommit,
   makeProposal,
-  newActor,
   receive,
   stateOf,
 } from '@roost/mls/testing';
-import type { Actor, MadeCommit } from '@roost/mls/testing';
-import type {
-  CommitRequest,
-  CreateGroupRequest,
-  JoinGroupRequest,
-} from '@roost/proto/roost/delivery/v1/delivery';
-import { home } from './house.ts';
-import type { House } from './house.ts';
-
-/** One client, with a real MLS member for one group. */
-export interface Person {
-  readonly name: string;
-  readonly actor: Actor;
-  readonly leafKey: Uint8Array;
-  readonly participantId: Uint8Array;
-  readonly handle: Uint8Array;
-  readonly queueConfig: Uint8Array;
-  readonly wrappedLinkKey: Uint8Array;
-}
-
-/** What members of a group share. */
-export interface Room {
-  readonly id: GroupId;
-  readonly earKey: Uint8Array;
-}
-
-export interface PersonOptions {
-  /** Of whom this is a further client. */
-  readonly siblingOf?: Person;
-  readonly domain?: Domain;
-  readonly identity?: Uint8Array;
-}
-
-export async function person(name: string, options: PersonOptions = {}): Promise<Person> {
-  const handle = nodeCrypto.random(32);
-  const domain = options.domain ?? home;
-  const queueConfig = encodeQueueConfig({ domain, handle, pushKey: nodeCrypto.random(32) });
-  const actor = await newActor(nodeCrypto, name, {
-    identity: options.identity ?? pseudonym(),
-    keyPackageExtensions: [{ extensionType: EXTENSION.queueConfig, extensionData: queueConfig }],
-    extensionTypes: [EXTENSION.roomState, EXTENSION.queueConfig],
-  });
-  return {
-    name,
-    actor,
-    leafKey: actor.keyPackage.leafNode.signaturePublicKey,
-    participantId: options.siblingOf?.participantId ?? nodeCrypto.random(16),
-    handle,
-    queueConfig,
-    wrappedLinkKey: nodeCrypto.random(60),
-  };
-}
-
-export function newRoom(): Room {
-  const id = GroupId.of(uuidOf(nodeCrypto.random(16)), home);
-  return { id, earKey: nodeCrypto.random(32) };
-}
-
-export function addedLeafOf({ leafKey, participantId, wrappedLinkKey }: Person): AddedLeaf {
-  return { leafSignatureKey: leafKey, participantId, wrappedLinkKey };
-}
-
-/** How a person signs as a member, and as somebody new. */
-export function asMember({ leafKey, actor }: Person) {
-  const privateKey = actor.privateKeys.signaturePrivateKey;
-  return { sign: { key: { kind: 'leaf' as const, publicKey: leafKey }, privateKey } };
-}
-
-export function asNew({ leafKey, actor }: Person) {
-  const privateKey = actor.privateKeys.signaturePrivateKey;
-  return { sign: { key: { kind: 'new-key' as const, publicKey: leafKey }, privateKey } };
-}
-
-export function where({ id, earKey }: Room) {
-  return { groupId: scopedWire(id), earKey };
-}
-
-export function roomStateOf(owner: Person, kind: RoomKind, title = ''): RoomState {
-  const participant = parseParticipantId(owner.participantId);
-  const entries = [{ participant, role: 'owner' as const }];
-  return { kind, defaultRole: 'ordinary', sealedTitle: utf8(title), entries };
-}
-
-export async function foundingOf(
-  founder: Person,
-  room: Room,
-  kind: RoomKind,
-  { joinSecretHash = NOTHING, state = roomStateOf(founder, kind) } = {},
-): Promise<CreateGroupRequest> {
-  const extensions = [
-    { extensionType: EXTENSION.roomState, extensionData: encodeRoomState(state) },
-  ];
-  const group = await foundGroup(nodeCrypto, founder.actor, utf8(printId(room.id)), extensions);
-  return {
-    ...where(room),
-    groupInfo: { tls: group.groupInfoTls },
-    ratchetTree: { tls: treeBytes(group) },
-    queueConfig: founder.queueConfig,
-    addedLeaf: encodeAddedLeaf(addedLeafOf(founder)),
-    joinSecretHash,
-  };
-}
+import type { MadeCommit } from '@roost/mls/testing';
+import type { CommitRequest, JoinGroupRequest } from '@roost/proto/roost/delivery/v1/delivery';
+import type { House } from './house.fixture.ts';
+import {
+  NOTHING,
+  addedLeafOf,
+  asMember,
+  asNew,
+  foundingOf,
+  newRoom,
+  where,
+} from './people.fixture.ts';
+import type { Person, Room } from './people.fixture.ts';
 
 /** A group on the hub with its founder alone. */
 export async function found(
@@ -298,8 +202,6 @@ export function roomSeenBy({ actor }: Person): RoomState {
   return decodeRoomState(extension.extensionData);
 }
 
-export const NOTHING = new Uint8Array(0);
-
 function roomProposal(by: Person, room: RoomState): Proposals[number] {
   const others = stateOf(by.actor).groupContext.extensions.filter(
     ({ extensionType }) => extensionType !== EXTENSION.roomState,
@@ -309,12 +211,4 @@ function roomProposal(by: Person, room: RoomState): Proposals[number] {
     proposalType: 'group_context_extensions',
     groupContextExtensions: { extensions: [...others, ours] },
   };
-}
-
-/** A LeafIdentity whose link nobody can open: the hub sees no more of a true one. */
-function pseudonym(): Uint8Array {
-  return encode((writer) => {
-    writer.u16(1).fixed(nodeCrypto.random(16)).fixed(nodeCrypto.random(32));
-    writer.opaque(nodeCrypto.random(540));
-  });
 }

@@ -13,7 +13,7 @@ import { dsDefaults } from '../config.ts';
 import type { DispatchConfig, DsLimits } from '../config.ts';
 import type { Faults } from '../desk.ts';
 import { migrations, openDs } from '../service.ts';
-import { TestReceiver } from './receiver.ts';
+import { TestReceiver } from './receiver.fixture.ts';
 
 export const home: Domain = parseDomain('hub.example');
 
