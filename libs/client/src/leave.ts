@@ -98,7 +98,9 @@ export async function performLeave(
       }
       assertAllowed(core, group, state, { kind: 'leave' });
       const now = turn.get(states, lane) ?? state;
-      const { proposal } = await core.mls.proposeRemove(now, now.privatePath.leafIndex);
+      const { next, proposal } = await core.mls.proposeRemove(now, now.privatePath.leafIndex);
+      // The commit that carries it may be here before the answer.
+      turn.put(states, lane, next);
       turn.put(tasks, key, { ...task, proposal });
     });
     return 'on';

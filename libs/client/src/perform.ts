@@ -132,6 +132,7 @@ export async function refused(
       undoConnection(core, turn, lane, group, task);
     }
     if (task.kind === 'commit') dropPending(turn, lane);
+    if (task.kind === 'leave') withdraw(turn, lane);
     if (task.kind === 'create' && group !== undefined) {
       end(core, turn, { ...group, isLeaving: true }, undefined);
     }
@@ -147,6 +148,16 @@ export async function refused(
 
 /** Tasks that nobody asked for by name. */
 const QUIET: ReadonlySet<Task['kind']> = new Set(['release', 'delete', 'catch-up', 'befriend']);
+
+/** We stay after all: our own wish to leave is forgotten. */
+function withdraw(turn: Turn, lane: string): void {
+  const state = turn.get(states, lane);
+  if (state === undefined) return;
+  const others = Object.entries(state.unappliedProposals).filter(
+    ([, { senderLeafIndex }]) => senderLeafIndex !== state.privatePath.leafIndex,
+  );
+  turn.put(states, lane, { ...state, unappliedProposals: Object.fromEntries(others) });
+}
 
 function undoConnection(
   core: Core,

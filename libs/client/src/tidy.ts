@@ -1,4 +1,3 @@
-import { toHex } from '@roost/core/bytes';
 import { sleep } from '@roost/core/time';
 import { type Core, fraction } from './core.ts';
 import type { Turn } from './ledger.ts';
@@ -7,8 +6,8 @@ import { type Group, groups, states } from './state.ts';
 import { tasks } from './task.ts';
 
 /** Members that are online wait for up to so long, so that one of them is first. */
-const DELAY_MS_MAX = 4_000;
-const DELAY_MS_MIN = 500;
+const DELAY_MS_MAX = 2_000;
+const DELAY_MS_MIN = 200;
 
 /** Commits what others proposed, after a moment in which somebody else may. */
 export function tidySoon(core: Core, lane: string): void {
@@ -40,7 +39,8 @@ export function tidyAll(core: Core): void {
 }
 
 function needsTidying(group: Group, state: ClientState): boolean {
-  if (group.isLeaving) return false;
+  // Who wants to leave cannot commit its own leaving, nor anything without it.
+  if (group.isLeaving || leavingLeaves(state).has(state.privatePath.leafIndex)) return false;
   return Object.keys(state.unappliedProposals).length > 0 || forgedLeaves(group).length > 0;
 }
 
@@ -60,8 +60,4 @@ export function leavingLeaves(state: ClientState): Set<number> {
     }
   }
   return leaving;
-}
-
-export function memberKey(signatureKey: Uint8Array): string {
-  return toHex(signatureKey);
 }
