@@ -70,4 +70,10 @@ test('who may call is decided by the rule alone, and the rest is denied', () => 
     expect(may(Caller.OPERATOR, who)).toBe(who === 'operator');
     expect(may(Caller.UNSPECIFIED, who)).toBe(false);
   }
+  // Not even a rule that names them makes services of clients and the operator.
+  const careless = { ...rule, caller: Caller.SERVICE, services: ['edge', 'operator'] };
+  expect([isReachable(careless, 'edge'), isReachable(careless, 'operator')]).toEqual([
+    false,
+    false,
+  ]);
 });

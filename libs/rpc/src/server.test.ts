@@ -204,6 +204,24 @@ describe.each(['native', 'web'] as const)('over %s', (way) => {
     await ended.promise;
   });
 
+  test('a handler that never looks whether anybody listens is ended too', async () => {
+    const ended = Promise.withResolvers<void>();
+    const server = await started({
+      async *follow(request) {
+        try {
+          for (;;) {
+            yield request;
+            await after(5);
+          }
+        } finally {
+          ended.resolve();
+        }
+      },
+    });
+    for await (const _ of clientAt(server).follow(hello)) break;
+    await ended.promise;
+  });
+
   test('a deadline ends the call on both sides', async () => {
     const aborted = Promise.withResolvers<void>();
     const server = await started({
