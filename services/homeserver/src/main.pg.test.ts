@@ -1,0 +1,129 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { AuthenticationServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
+import { clientOf, connect } from '@roost/rpc/client';
+
+const ROOT = new URL('../../../', import.meta.url);
+const MAIN = 'services/homeserver/src/main.ts';
+const CTL = 'services/ctl/src/main.ts';
+
+let root: string;
+const running = new Set<Program>();
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'roost start é '));
+  await chmod(root, 0o711);
+});
+afterEach(async () => {
+  await Promise.all([...running].map((program) => program.end('SIGKILL')));
+});
+afterAll(async () => await rm(root, { recursive: true }));
+
+/** A program of ours as its user starts it. */
+class Program {
+  out = '';
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<unknown>;
+
+  constructor(main: string, args: readonly string[]) {
+    const flags = ['--disable-warning=ExperimentalWarning', main, ...args];
+    this.#child = spawn(process.execPath, flags, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+    const hear = (text: Buffer): void => {
+      this.out += text.toString();
+      this.#child.emit('said');
+    };
+    this.#child.stdout?.on('data', hear);
+    this.#child.stderr?.on('data', hear);
+    this.#ended = once(this.#child, 'close');
+    running.add(this);
+  }
+
+  /** The last line of its start log, or what it said instead. */
+  async ready(): Promise<string> {
+    while (!this.out.includes('ready: ') && this.#child.exitCode === null) {
+      await Promise.race([once(this.#child, 'said'), this.#ended]);
+    }
+    return /ready: http:\/\/(\S+)\n$/.exec(this.out)?.[1] ?? this.out;
+  }
+
+  async end(signal?: NodeJS.Signals): Promise<number | null> {
+    if (signal !== undefined) this.#child.kill(signal);
+    await this.#ended;
+    running.delete(this);
+    return this.#child.exitCode;
+  }
+}
+
+function homeserver(data: string, ...args: readonly string[]): Program {
+  const place = ['--data', data, '--listen', '127.0.0.1:0'];
+  return new Program(MAIN, ['--development', ...place, ...args]);
+}
+
+async function registrationOf(address: string): Promise<unknown> {
+  using channel = connect(address);
+  const client = clientOf(AuthenticationServiceDefinition, channel);
+  return await client.getHomeserver({});
+}
+
+test('a homeserver starts, answers, keeps others off its data, and stops in order', async () => {
+  const data = join(root, 'first');
+  const first = homeserver(data, '--domain', 'example.org', '--registration', 'invite');
+  const address = await first.ready();
+  expect(await registrationOf(address)).toMatchObject({ domain: 'example.org', registration: 2 });
+
+  const second = homeserver(data);
+  expect(await second.ready()).toMatch(/another homeserver \(process \d+\) runs on .*--data/);
+  expect(await second.end()).toBe(1);
+
+  const invites = new Program(CTL, ['--data', data, 'invites', 'create', '--count', '3']);
+  expect(await invites.end()).toBe(0);
+  expect(invites.out.trim().split('\n')).toHaveLength(3);
+
+  expect(await first.end('SIGTERM')).toBe(0);
+  expect(first.out).toMatch(/stopping signal=SIGTERM\n$/);
+  const refused = new Program(CTL, ['--data', data, 'invites', 'list']);
+  expect(await refused.end()).toBe(1);
+  expect(refused.out).toContain('no homeserver answers');
+});
+
+test('after kill -9 the next start takes over, with all that was kept', async () => {
+  const data = join(root, 'killed');
+  const first = homeserver(data);
+  await first.ready();
+  await new Program(CTL, ['--data', data, 'invites', 'create']).end();
+  await first.end('SIGKILL');
+
+  const next = homeserver(data);
+  expect(await registrationOf(await next.ready())).toMatchObject({ domain: 'localhost' });
+  const invites = new Program(CTL, ['--data', data, 'invites', 'list']);
+  await invites.end();
+  expect(invites.out).toContain('open 1');
+  expect(await next.end('SIGINT')).toBe(0);
+});
+
+test('a database that dies is started anew under a homeserver that lives', async () => {
+  const data = join(root, 'database');
+  const program = homeserver(data);
+  await program.ready();
+  const [pid] = (await readFile(join(data, 'postgresql-18/postmaster.pid'), 'utf8')).split('\n');
+  process.kill(Number(pid), 'SIGKILL');
+
+  for (const until = Date.now() + 20_000; Date.now() < until;) {
+    const invites = new Program(CTL, ['--data', data, 'invites', 'create']);
+    if ((await invites.end()) === 0) break;
+  }
+  expect(program.out).toContain('the database has stopped by itself; starting it again');
+  const invites = new Program(CTL, ['--data', data, 'invites', 'list']);
+  expect(await invites.end()).toBe(0);
+  expect(await program.end('SIGTERM')).toBe(0);
+});
+
+test('nonsense on the command line is exit code 2, before anything is made', async () => {
+  const program = homeserver(join(root, 'nonsense'), '--frob');
+  expect(await program.end()).toBe(2);
+  expect(program.out).toBe("Unknown option '--frob': see --help\n");
+});
