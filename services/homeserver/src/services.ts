@@ -2,11 +2,12 @@ import { availableParallelism } from 'node:os';
 import { openAas, migrations as aasMigrations } from '@roost/aas/service';
 import { DIRECT_QUEUE_LIMITS, migrations as asMigrations, openAs } from '@roost/as/service';
 import { MemoryBell, MemoryBus, MemoryLimiter } from '@roost/bus/memory';
+import type { Bus } from '@roost/bus/ports';
 import { assert } from '@roost/core/assert';
-import { systemClock as clock } from '@roost/core/time';
+import { type Clock, systemClock } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { dsDefaults } from '@roost/ds/config';
-import { migrations as dsMigrations, openDs } from '@roost/ds/service';
+import { type DsPorts, migrations as dsMigrations, openDs } from '@roost/ds/service';
 import { Database, type DatabaseConfig } from '@roost/postgres/database';
 import { migrate } from '@roost/postgres/migrate';
 import { AuthenticationInternalServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
@@ -81,10 +82,16 @@ export interface Services extends AsyncDisposable {
 }
 
 interface Parts {
-  readonly home: Home;
-  readonly databases: Databases;
+  readonly home: Pick<Home, 'domain' | 'incarnation' | 'secret'>;
+  readonly databases: Pick<Databases, 'of'>;
   readonly registration: 'open' | 'invite';
   readonly log: Log;
+  readonly quantities?: { readonly general: number; readonly contact: number } | undefined;
+  readonly clock?: Clock | undefined;
+  /** What stands between DS and QS. */
+  readonly bus?: Bus | undefined;
+  /** Where the DS may be made to fail. */
+  readonly faults?: DsPorts['faults'] | undefined;
 }
 
 /**
@@ -96,9 +103,13 @@ export async function openServices({
   databases,
   registration,
   log,
+  quantities = QUANTITIES,
+  clock = systemClock,
+  bus = new MemoryBus(),
+  faults,
 }: Parts): Promise<Services> {
   const { domain, incarnation, secret } = home;
-  const [bus, bell, limiter] = [new MemoryBus(), new MemoryBell(), new MemoryLimiter(clock)];
+  const [bell, limiter] = [new MemoryBell(), new MemoryLimiter(clock)];
   const transportKey = await secret('transport');
   const portsOf = (name: ServiceName) => ({
     ...{ bus, bell, clock, crypto },
@@ -122,7 +133,7 @@ export async function openServices({
   const issuerThreads = Math.max(1, Math.min(4, availableParallelism() - 1));
   const aas = start(
     await openAas(
-      { domain, quantities: QUANTITIES, issuerThreads, secretKey: secretKey.aas },
+      { domain, quantities, issuerThreads, secretKey: secretKey.aas },
       { ...portsOf('aas'), authentication },
     ),
   );
@@ -130,7 +141,13 @@ export async function openServices({
     await openQs({ domain, secretKey: secretKey.qs }, { ...portsOf('qs'), transportKey }),
   );
   const ds = start(
-    await openDs({ domain, ...dsDefaults }, { ...portsOf('ds'), transportKey, incarnation }),
+    await openDs(
+      { domain, ...dsDefaults },
+      {
+        ...{ ...portsOf('ds'), transportKey, incarnation },
+        ...(faults === undefined ? {} : { faults }),
+      },
+    ),
   );
 
   const { checkToken } = internal(TokenInternalServiceDefinition, aas.bindings, 'gate');
