@@ -1,5 +1,5 @@
 import { assert } from '@roost/core/assert';
-import { compare } from '@roost/core/bytes';
+import { compare, toHex } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import type { Extension } from 'ts-mls/extension.js';
 import type { KeyPackage } from 'ts-mls/keyPackage.js';
@@ -246,7 +246,7 @@ function touchedLeaf(proposal: Proposal, actor: Actor): number {
 }
 
 function addPskId(ids: Set<string>, id: PreSharedKeyID): void {
-  const text = String.fromCharCode(...encodePskId(id));
+  const text = toHex(encodePskId(id));
   if (ids.has(text)) throw invalidProposal('a commit has the same PSK twice (RFC 9420 §12.2)');
   ids.add(text);
 }
