@@ -124,6 +124,11 @@ export class Client {
     return this.#core.news.follow(this.#running.signal);
   }
 
+  /** The events that nobody has taken yet. */
+  unread(): ClientEvent[] {
+    return this.#core.news.unread();
+  }
+
   /** Asks somebody to connect; done when the request lies in the other's queue. */
   async connect(name: string): Promise<void> {
     parseUserName(name, accountOf(this.#core).domain);

@@ -70,9 +70,9 @@ export class News {
     this.#wake();
   }
 
-  /** Whether there is something that nobody took yet. */
-  get isEmpty(): boolean {
-    return this.#passing.length === 0 && this.#ledger.list(news).length === 0;
+  /** What nobody took yet. */
+  unread(): ClientEvent[] {
+    return [...this.#passing, ...this.#ledger.list(news).map(([, event]) => event)];
   }
 
   /** One reader at a time. */

@@ -1,0 +1,44 @@
+import { nodeCrypto } from '@roost/crypto/node';
+import { connect } from '@roost/rpc/client';
+import { Client } from '../client.ts';
+import { NodeStore } from './store.ts';
+
+/** Where a homeserver is reached from Node. */
+export interface Server {
+  /** `host:port`. */
+  readonly address: string;
+  readonly isTls: boolean;
+}
+
+export interface NodeClientOptions {
+  /** Belongs to one client; one process at a time. */
+  readonly folder: string;
+  readonly server: Server;
+  readonly userName: string;
+  readonly inviteCode?: string | undefined;
+  readonly report?: ((error: unknown) => void) | undefined;
+  /** Told before the first registration, which needs the homeserver. */
+  readonly registering?: (() => void) | undefined;
+}
+
+export interface NodeClient extends AsyncDisposable {
+  readonly client: Client;
+}
+
+/** Opens the client of a folder, or registers one there. Everything is closed with it. */
+export async function openNodeClient(options: NodeClientOptions): Promise<NodeClient> {
+  const { folder, server, userName, inviteCode, report, registering } = options;
+  await using opened = new AsyncDisposableStack();
+  const store = opened.use(NodeStore.open(folder));
+  const channel = opened.use(connect(server.address, server.isTls ? { tls: {} } : {}));
+  const ports = { store, transport: channel, crypto: nodeCrypto, report };
+  const known = await Client.userIn(store);
+  if (known === undefined) registering?.();
+  const client = opened.use(
+    known === undefined
+      ? await Client.register({ ...ports, userName, inviteCode })
+      : await Client.open(ports),
+  );
+  const all = opened.move();
+  return { client, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}

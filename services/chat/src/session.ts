@@ -1,0 +1,217 @@
+import type { Chat, Client } from '@roost/client/client';
+import { Failure } from '@roost/core/failure';
+import { HELP, type Line, parseLine } from './line.ts';
+import type { Screen } from './screen.ts';
+import {
+  chatLine,
+  escaped,
+  eventLine,
+  historyLine,
+  labelsOf,
+  membersLine,
+  notice,
+  type Scene,
+  shortName,
+} from './view.ts';
+
+const HISTORY_LINES = 20;
+
+/** Somebody at the client: lines become calls, events become lines. */
+export class Session {
+  readonly #client: Client;
+  readonly #screen: Screen;
+  #current: string | undefined;
+  /** The labels of chats that are gone, for what is still said of them. */
+  readonly #labels = new Map<string, string>();
+
+  constructor(client: Client, screen: Screen) {
+    this.#client = client;
+    this.#screen = screen;
+  }
+
+  get scene(): Scene {
+    const self = this.#client.userName;
+    return {
+      self,
+      domain: self.slice(self.indexOf('@') + 1),
+      label: (chat) => this.#label(chat),
+    };
+  }
+
+  /** In a terminal, the last lines of all chats; and the chat with the last of them is current. */
+  async begin(): Promise<void> {
+    const chats = this.#client.chats();
+    const unread = this.#client.unread();
+    const lines = await Promise.all(
+      chats.map(async ({ id }) => {
+        const kept = await this.#client.history(id, HISTORY_LINES);
+        return kept.map((line) => ({ id, line }));
+      }),
+    );
+    const sorted = lines.flat().toSorted((a, b) => a.line.atMs - b.line.atMs);
+    this.#switchTo(sorted.at(-1)?.id ?? chats[0]?.id);
+    if (!this.#screen.isTerminal) return;
+    const read = sorted.filter(({ id, line }) => {
+      return !unread.some(
+        (event) =>
+          event.kind === 'message' &&
+          event.chat === id &&
+          event.text === line.text &&
+          event.acceptedAtMs === line.atMs,
+      );
+    });
+    for (const { id, line } of read.slice(-HISTORY_LINES)) {
+      this.#screen.print(historyLine(this.#label(id), line, this.scene));
+    }
+  }
+
+  /** Prints what happens, one line for each event, until the client stops. */
+  async follow(): Promise<void> {
+    for await (const event of this.#client.events()) {
+      this.#screen.print(eventLine(event, this.scene));
+      if (event.kind === 'connected' || event.kind === 'joined') this.#enter(event.chat);
+      if (event.kind === 'gone' && event.chat === this.#current) {
+        this.#switchTo(this.#client.chats()[0]?.id);
+      }
+    }
+  }
+
+  /** Does what a line says; says whether to go on. What is refused is said, and nothing else happens. */
+  async take(input: string): Promise<'on' | 'quit'> {
+    const line = parseLine(input);
+    if (line.kind === 'quit') return 'quit';
+    try {
+      await this.#carryOut(line);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      this.#say(plain(error));
+    }
+    return 'on';
+  }
+
+  async #carryOut(line: Exclude<Line, { kind: 'quit' }>): Promise<void> {
+    switch (line.kind) {
+      case 'nothing':
+        return;
+      case 'refused':
+        return this.#say(line.sentence);
+      case 'text':
+        return this.#send(line.text);
+      case 'connect':
+        return this.#connect(line.name);
+      case 'accept': {
+        const name = await this.#client.accept(line.name);
+        this.#switchTo(this.#dmWith(name)?.id);
+        return;
+      }
+      case 'reject':
+        return this.#say(`you rejected ${this.#short(await this.#client.reject(line.name))}`);
+      case 'group': {
+        this.#switchTo(await this.#client.createGroup(line.title, line.names));
+        return this.#say(`the group ${line.title} is made`);
+      }
+      case 'add':
+        return this.#client.add(this.#chat(), line.names);
+      case 'remove':
+        return this.#client.remove(this.#chat(), line.name);
+      case 'leave':
+        return this.#client.leave(this.#chat());
+      case 'members': {
+        const chat = this.#chat();
+        const members = this.#client.members(chat);
+        return this.#screen.print(membersLine(this.#label(chat), members, this.scene));
+      }
+      case 'chats':
+        return this.#listChats();
+      case 'switch':
+        return this.#switch(line.chat);
+      case 'verify':
+        return this.#say(`compare with ${line.name}: ${this.#client.fingerprint(line.name)}`);
+      case 'help':
+        for (const each of HELP) this.#say(each);
+    }
+  }
+
+  async #send(text: string): Promise<void> {
+    await this.#client.send(this.#chat(), text);
+  }
+
+  async #connect(name: string): Promise<void> {
+    // It is there, and takes lines, as soon as the other one is found.
+    await this.#client.connect(name);
+    const chat = this.#dmWith(name);
+    this.#switchTo(chat?.id);
+    if (chat !== undefined && !chat.isOpen) this.#say(`${this.#short(name)} is asked to connect`);
+  }
+
+  #listChats(): void {
+    const chats = this.#client.chats();
+    if (chats.length === 0) this.#say('there is no chat yet; /connect <name> begins one');
+    for (const chat of chats) {
+      this.#screen.print(chatLine(escaped(this.#label(chat.id)), chat, chat.id === this.#current));
+    }
+  }
+
+  #switch(wanted: string): void {
+    const chats = this.#client.chats();
+    const labels = labelsOf(chats, this.scene.domain);
+    const found =
+      chats.find(({ id }) => labels.get(id) === wanted) ??
+      chats.find(({ id }) => labels.get(id)?.toLowerCase() === wanted.toLowerCase()) ??
+      chats.find(({ name }) => name === wanted);
+    if (found === undefined) return this.#say(`there is no chat ${wanted}; /chats lists them`);
+    this.#switchTo(found.id);
+    this.#say(`lines go to ${this.#label(found.id)} now`);
+  }
+
+  #enter(chat: string): void {
+    if (this.#client.chats().some(({ id }) => id === chat)) this.#switchTo(chat);
+  }
+
+  #switchTo(chat: string | undefined): void {
+    if (chat === undefined && this.#client.chats().length > 0) return;
+    this.#current = chat;
+    this.#screen.chat = chat === undefined ? undefined : escaped(this.#label(chat));
+  }
+
+  #chat(): string {
+    const chats = this.#client.chats();
+    if (this.#current === undefined || !chats.some(({ id }) => id === this.#current)) {
+      throw new Failure(
+        'GROUP_UNKNOWN',
+        'there is no current chat; /connect <name> begins one, /switch <chat> chooses one',
+      );
+    }
+    return this.#current;
+  }
+
+  #dmWith(name: string): Chat | undefined {
+    const { domain } = this.scene;
+    const folded = name.trim().toLowerCase();
+    const whole = folded.includes('@') ? folded : `${folded}@${domain}`;
+    return this.#client.chats().find((chat) => chat.kind === 'dm' && chat.name === whole);
+  }
+
+  #label(chat: string): string {
+    const labels = labelsOf(this.#client.chats(), this.scene.domain);
+    const known = labels.get(chat);
+    if (known !== undefined) this.#labels.set(chat, known);
+    const before = known ?? this.#labels.get(chat);
+    if (before !== undefined) return before;
+    const gone = this.#client.chat(chat);
+    return gone === undefined ? '' : shortName(gone.name, this.scene.domain);
+  }
+
+  #short(name: string): string {
+    return shortName(name, this.scene.domain);
+  }
+
+  #say(sentence: string): void {
+    this.#screen.print(notice(sentence));
+  }
+}
+
+/** A refusal as people read it: without the field's name in front. */
+export function plain({ message }: Failure): string {
+  return message.replace(/^user_name: is not/, 'a user name is');
+}
