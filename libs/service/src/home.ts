@@ -1,4 +1,5 @@
-import { homedir } from 'node:os';
+import { createHash } from 'node:crypto';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type Environment, readEnvironment, variable } from './config.ts';
@@ -14,7 +15,15 @@ export function defaultHome(environment: Environment): string {
   return join(XDG_STATE_HOME ?? join(homedir(), '.local/state'), 'roost');
 }
 
-/** Where the operator talks to such a homeserver. Who can open this file is the operator. */
+/**
+ * Where the operator talks to such a homeserver. Who can open this file is the operator. The path of a
+ * Unix socket has at most 107 bytes, so that of a long home lies in the temporary folder.
+ */
 export function adminSocket(home: string): string {
-  return join(home, 'run', 'admin.sock');
+  const inside = join(home, 'run', 'admin.sock');
+  if (Buffer.byteLength(inside) <= SOCKET_PATH_BYTES_MAX) return inside;
+  const name = createHash('sha256').update(home).digest('hex').slice(0, 12);
+  return join(tmpdir(), `roost-${name}.sock`);
 }
+
+const SOCKET_PATH_BYTES_MAX = 107;

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { CannotStart } from '@roost/core/cannot-start';
 import { Failure } from '@roost/core/failure';
 import { AuthenticationAdminServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
@@ -15,7 +16,7 @@ await runMain(async () => {
     process.stdout.write(HELP);
     return;
   }
-  const home = data ?? defaultHome(process.env);
+  const home = resolve(data ?? defaultHome(process.env));
   const socket = adminSocket(home);
   if (!existsSync(socket)) throw notRunning(home);
   using channel = connect(`unix:${socket}`);
@@ -24,7 +25,8 @@ await runMain(async () => {
     process.stdout.write(lines.map((line) => `${line}\n`).join(''));
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    if (error.reason === 'UNAVAILABLE') throw notRunning(home);
+    // What grpc-js says where the socket was left behind by a process that is gone.
+    if (error.message.startsWith('No connection')) throw notRunning(home);
     throw new CannotStart(`refused: ${error.message} (${error.reason})`, { cause: error });
   }
 });

@@ -83,9 +83,11 @@ async function confirm(folder: string): Promise<void> {
     );
   }
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  const answer = await terminal.question(
-    `This deletes every account, group and message in ${folder}, for ever. Type yes to go on: `,
-  );
+  // Ctrl-C and Ctrl-D close the terminal without an answer.
+  const closed = new AbortController();
+  terminal.once('close', () => closed.abort());
+  const question = `This deletes every account, group and message in ${folder}, for ever. Type yes to go on: `;
+  const answer = await terminal.question(question, { signal: closed.signal }).catch(() => 'no');
   terminal.close();
   if (answer.trim().toLowerCase() !== 'yes') throw new CannotStart('nothing was deleted');
 }
