@@ -123,9 +123,20 @@ describe('§12.4.3.1: a group is not opened from', () => {
   });
 
   test('a tree with a node that is neither leaf nor parent', () => {
-    // vector length (2), presence, node type
-    const failure = failureOf(() => open(group.groupInfoTls, treeBytes(group).with(3, 3)));
-    expect(failure.reason).toBe('INVALID_MLS');
+    const { tls } = strangeParent();
+    const nodes = concat(Uint8Array.of(1, 3), tls);
+    const failure = failureOf(() =>
+      open(
+        group.groupInfoTls,
+        encode((it) => it.opaque(nodes)),
+      ),
+    );
+    expect(failure.message).toBe('the ratchet tree does not decode');
+  });
+
+  test('a tree of a million places', () => {
+    const tree = encode((it) => it.opaque(new Uint8Array(1_000_000)));
+    expect(failureOf(() => open(group.groupInfoTls, tree)).message).toContain('too large');
   });
 
   test('a context of another suite', async () => {

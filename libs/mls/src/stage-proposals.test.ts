@@ -46,6 +46,7 @@ describe('a commit', () => {
     ['§12.1.3', 'removes a leaf beyond the tree', () => [removeOf(4_000_000_000)]],
     ['§12.2', 'changes the context twice', () => [contextOf(), contextOf()]],
     ['§12.2', 'has a PSK twice', () => [psk(32), psk(32)]],
+    ['§12.2', 'has a PSK of a large id twice', () => [psk(32, 200_000), psk(32, 200_000)]],
     ['§12.1.4', 'has a PSK with a short nonce', () => [psk(16)]],
     ['§12.1.4', 'has a PSK for a branch', () => [branchPsk()]],
     ['§12.2', 'has a ReInit beside a Remove', () => [reinit(), removeOf(1)]],
@@ -238,9 +239,10 @@ function requirement() {
   return { extensionType: EXTENSION.requiredCapabilities, extensionData };
 }
 
-function psk(nonceBytes: number): Proposal {
+function psk(nonceBytes: number, idBytes = 3): Proposal {
   const pskNonce = new Uint8Array(nonceBytes);
-  const preSharedKeyId = { psktype: 'external', pskId: utf8('psk'), pskNonce } as const;
+  const pskId = new Uint8Array(idBytes);
+  const preSharedKeyId = { psktype: 'external', pskId, pskNonce } as const;
   return { proposalType: 'psk', psk: { preSharedKeyId } };
 }
 

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { compare, utf8 } from '@roost/core/bytes';
 import { nodeCrypto } from '@roost/crypto/node';
 import type { Extension } from 'ts-mls/extension.js';
+import type { GroupContext } from 'ts-mls/groupContext.js';
 import type { GroupInfo } from 'ts-mls/groupInfo.js';
 import { encodeMlsMessage } from 'ts-mls/message.js';
 import type { Welcome } from 'ts-mls/welcome.js';
@@ -14,6 +15,8 @@ import type { Forged } from './testing-forge.ts';
 import { addOf, citing, failureOf, makeScene, removeOf, updateBy } from './testing-scene.ts';
 import type { TestScene } from './testing-scene.ts';
 import { makeCommit, makeExternalCommit, makeProposal, stage } from './testing.ts';
+
+const OTHER_SUITE = 'MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519';
 
 let scene: TestScene;
 
@@ -91,10 +94,20 @@ describe('the GroupInfo of a commit', () => {
     extensionType: 'external_pub',
     extensionData,
   });
+  const otherContext: GroupContext = {
+    version: 'mls10',
+    cipherSuite: OTHER_SUITE,
+    groupId: utf8('group'),
+    epoch: 2n,
+    treeHash: new Uint8Array(32),
+    confirmedTranscriptHash: new Uint8Array(32),
+    extensions: [],
+  };
   const key = externalPub(Uint8Array.of(32, ...new Uint8Array(32)));
   const tree: Extension = { extensionType: 'ratchet_tree', extensionData: utf8('') };
   const short = externalPub(Uint8Array.of(1, 1));
   test.each<[what: string, why: string, by: 'a' | 'b', forged: Partial<GroupInfo>]>([
+    ['of another version of the group', 'epoch', 'a', { groupContext: otherContext }],
     ['with another tag', 'confirmation tag', 'a', { confirmationTag: new Uint8Array(32) }],
     ['by another member', 'signed by the committer', 'b', { signer: 1 }],
     ['that its signer did not sign', 'signature', 'b', {}],
@@ -154,6 +167,14 @@ describe('a standalone proposal', () => {
       },
     ],
     [
+      '§6',
+      'by who enters with a commit',
+      () => {
+        const sender = { senderType: 'new_member_commit' } as const;
+        return forgeProposal(scene.outsider, scene.group, sender, removeOf(1));
+      },
+    ],
+    [
       '§12.1.8',
       'by an external sender that there is not',
       () => {
@@ -208,8 +229,6 @@ test('no more than a thousand proposals wait', async () => {
 
   expect(failureOf(run).reason).toBe('LIMIT_REACHED');
 });
-
-const OTHER_SUITE = 'MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519';
 
 function welcomeLike(tls: Uint8Array | undefined, change: Partial<Welcome>): Uint8Array {
   if (tls === undefined) throw new Error('there is a Welcome');
