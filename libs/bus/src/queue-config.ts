@@ -35,10 +35,13 @@ export function decodeQueueConfig(bytes: Uint8Array): QueueConfig {
 
 /** What a handle is bound to: the QS keeps this instead of the group's id. */
 export function bindingOf(crypto: Crypto, handle: Uint8Array, groupId: GroupId): Uint8Array {
-  return crypto.hmacSha256(
-    handle,
-    encode((writer) => writeScoped(writer, groupId)),
-  );
+  return binderOf(crypto, groupId)(handle);
+}
+
+/** `bindingOf` for many handles of one group. */
+export function binderOf(crypto: Crypto, groupId: GroupId): (handle: Uint8Array) => Uint8Array {
+  const encoded = encode((writer) => writeScoped(writer, groupId));
+  return (handle) => crypto.hmacSha256(handle, encoded);
 }
 
 const VERSION = 1;

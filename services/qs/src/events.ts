@@ -2,12 +2,8 @@ import type { Log } from '@roost/service/log';
 
 /** What operators care about, without an id. */
 export interface QsEvents {
-  /** A batch was stored: events taken, recipients refused, entries that full queues did not take. */
-  stored(counts: {
-    readonly events: number;
-    readonly refused: number;
-    readonly lost: number;
-  }): void;
+  /** A batch was stored, but for refused recipients and what full queues did not take. */
+  stored(counts: { readonly refused: number; readonly lost: number }): void;
   /** Events were put aside. */
   buried(count: number): void;
   sweepFailed(error: unknown): void;

@@ -37,8 +37,10 @@ export interface Stored {
   readonly runs: readonly QueueRun[];
 }
 
-export interface Written {
+/** What is sealed and not yet written; the queues are locked. */
+export interface Staged {
   readonly stored: readonly Stored[];
+  readonly changed: readonly LockedQueue[];
   /** Entries that full queues did not take. */
   readonly lost: number;
 }
@@ -71,8 +73,18 @@ export class QueueWriter {
     return { item, bytes: ENTRY_OVERHEAD, isWelcome: false };
   }
 
-  /** Appends to each queue what is for it. Queues that were deleted meanwhile are passed over. */
-  async append(tx: Executor, arrivals: ReadonlyMap<bigint, readonly Entry[]>): Promise<Written> {
+  /** Appends to each queue what is for it. */
+  async append(
+    tx: Executor,
+    arrivals: ReadonlyMap<bigint, readonly Entry[]>,
+  ): Promise<readonly Stored[]> {
+    const staged = await this.stage(tx, arrivals);
+    await this.write(tx, staged);
+    return staged.stored;
+  }
+
+  /** Locks the queues and seals what they take. Queues that were deleted meanwhile are passed over. */
+  async stage(tx: Executor, arrivals: ReadonlyMap<bigint, readonly Entry[]>): Promise<Staged> {
     const queues = await lockQueues(tx, [...arrivals.keys()], this.#limits.runsPerSecret);
     const encodeShared = sharedEncoder();
     const stored: Stored[] = [];
@@ -93,8 +105,16 @@ export class QueueWriter {
       stored.push({ clientId: queue.clientId, runs: sealed.runs });
       changed.push(sealed.queue);
     }
-    await this.#write(tx, stored, changed);
-    return { stored, lost };
+    return { stored, changed, lost };
+  }
+
+  async write(tx: Executor, { stored, changed }: Omit<Staged, 'lost'>): Promise<void> {
+    if (changed.length === 0) return;
+    const runs: ClientRun[] = stored.flatMap(({ clientId, runs: each }) =>
+      each.map((run) => ({ clientId, ...run })),
+    );
+    // Sent together: neither needs to know how the other went.
+    await Promise.all([insertRuns(tx, runs, this.#today()), updateQueues(tx, changed)]);
   }
 
   /** The first run of a new queue, and the ratchet that it leaves behind. */
@@ -127,7 +147,7 @@ export class QueueWriter {
     const gap = gone.messages === 0n ? [] : [this.#gapEntry(Number(gone.messages))];
     const sealed = this.#seal(emptied, gap, sharedEncoder());
     const stored = [{ clientId, runs: sealed.runs }];
-    await this.#write(tx, stored, [sealed.queue]);
+    await this.write(tx, { stored, changed: [sealed.queue] });
     return stored;
   }
 
@@ -157,19 +177,6 @@ export class QueueWriter {
     }
     const ratchet = this.#keys.sealRatchet(queue.clientId, state);
     return { queue: { ...queue, ratchet, next, storedBytes, runsSinceSecret }, runs };
-  }
-
-  async #write(
-    tx: Executor,
-    stored: readonly Stored[],
-    changed: readonly LockedQueue[],
-  ): Promise<void> {
-    if (changed.length === 0) return;
-    const runs: ClientRun[] = stored.flatMap(({ clientId, runs: each }) =>
-      each.map((run) => ({ clientId, ...run })),
-    );
-    // Sent together: neither needs to know how the other went.
-    await Promise.all([insertRuns(tx, runs, this.#today()), updateQueues(tx, changed)]);
   }
 
   #gapEntry(events: number): Entry {

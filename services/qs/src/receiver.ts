@@ -6,10 +6,9 @@ import {
   type BusEvent,
   type Gone,
   type Pair,
-  type Recipient,
 } from '@roost/bus/frames';
 import { decodeGroupEvent } from '@roost/bus/group-event';
-import { bindingOf } from '@roost/bus/queue-config';
+import { binderOf } from '@roost/bus/queue-config';
 import { toHex } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import { printId, type Domain, type GroupId } from '@roost/core/ids';
@@ -37,11 +36,16 @@ export interface ReceiverPorts {
   readonly events: QsEvents;
 }
 
-/** One recipient of one event, and what to store for it. */
-interface Delivery {
-  readonly recipient: Recipient;
+/** A handle that a group delivers to: looked up once a batch, however many events are for it. */
+interface Target {
+  readonly handle: Uint8Array;
   readonly hash: Uint8Array;
   readonly binding: Uint8Array;
+}
+
+/** One recipient of one event, and what to store for it. */
+interface Delivery {
+  readonly target: Target;
   readonly entry: Entry;
 }
 
@@ -59,7 +63,12 @@ interface Outcome {
   readonly marks: ReadonlyMap<string, Pair>;
 }
 
-type Group = { readonly groupId: GroupId; readonly tag: Uint8Array };
+interface Group {
+  readonly groupId: GroupId;
+  readonly tag: Uint8Array;
+  /** By the handle's bytes as latin1 text. */
+  readonly targets: Map<string, Target>;
+}
 
 /** How often a batch is tried anew, when another with the same groups was faster. */
 const ATTEMPTS_MAX = 5;
@@ -82,7 +91,7 @@ export class Receiver {
       throw new Failure('FEDERATION_DENIED', 'federation is not configured');
     }
     const groups = this.#groupsOf(source, events);
-    const opened = events.map((event) => this.#open(event));
+    const opened = events.map((event) => this.#open(event, groups));
     const outcome = await this.#attempt(source, groups, opened);
     for (const { clientId, runs } of outcome.stored) listeners.deliver(clientId, runs);
 
@@ -105,37 +114,42 @@ export class Receiver {
     for (const { groupId } of events) {
       const key = printId(groupId);
       if (groups.has(key)) continue;
-      groups.set(key, { groupId, tag: this.#ports.keys.markTag(source, groupId) });
+      const tag = this.#ports.keys.markTag(source, groupId);
+      groups.set(key, { groupId, tag, targets: new Map() });
     }
     return groups;
   }
 
-  #open(event: BusEvent): OpenedEvent {
+  #open(event: BusEvent, groups: ReadonlyMap<string, Group>): OpenedEvent {
     const tag = printId(event.groupId);
-    if (event.kind !== 'event') return { event, tag, deliveries: [] };
+    const group = groups.get(tag);
+    if (event.kind !== 'event' || group === undefined) return { event, tag, deliveries: [] };
     try {
-      return { event, tag, deliveries: this.#deliveriesOf(event) };
+      return { event, tag, deliveries: this.#deliveriesOf(event, group) };
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       return { event, tag, deliveries: undefined };
     }
   }
 
-  #deliveriesOf(event: BusEvent): Delivery[] | undefined {
+  #deliveriesOf(event: BusEvent, { groupId, targets }: Group): Delivery[] | undefined {
     const { crypto, transportKey } = this.#ports;
     const fanOut = openFanOut(crypto, transportKey, event);
     if (fanOut === undefined) return undefined;
-    const { groupId } = event;
+    const bindingFor = binderOf(crypto, groupId);
+    const targetOf = (handle: Uint8Array): Target => {
+      const key = Buffer.from(handle.buffer, handle.byteOffset, handle.length).toString('latin1');
+      const known = targets.get(key);
+      if (known !== undefined) return known;
+      const target = { handle, hash: crypto.sha256(handle), binding: bindingFor(handle) };
+      targets.set(key, target);
+      return target;
+    };
     const isSharedUsed = fanOut.recipients.some(({ extra }) => extra.length === 0);
     const shared = isSharedUsed ? this.#entryOf(groupId, fanOut.groupEvent) : undefined;
-    return fanOut.recipients.map((recipient) => ({
-      recipient,
-      hash: crypto.sha256(recipient.handle),
-      binding: bindingOf(crypto, recipient.handle, groupId),
-      entry:
-        shared !== undefined && recipient.extra.length === 0
-          ? shared
-          : this.#entryOf(groupId, recipient.extra),
+    return fanOut.recipients.map(({ handle, extra }) => ({
+      target: targetOf(handle),
+      entry: shared !== undefined && extra.length === 0 ? shared : this.#entryOf(groupId, extra),
     }));
   }
 
@@ -170,35 +184,44 @@ export class Receiver {
     groups: ReadonlyMap<string, Group>,
     opened: readonly OpenedEvent[],
   ): Promise<Outcome> {
-    const deliveries = opened.flatMap((each) => each.deliveries ?? []);
-    const [rows, recipients] = await Promise.all([
+    const [rows, found] = await Promise.all([
       findMarks(
         tx,
         [...groups.values()].map(({ tag }) => tag),
       ),
-      this.#recipientsOf(tx, source, deliveries),
+      this.#findTargets(tx, source, groups),
     ]);
     const { taken, moved } = decide(groups, opened, rows);
-    const { arrivals, gone, refused } = route(opened, taken, recipients);
-    const { stored, lost } = await this.#ports.writer.append(tx, arrivals);
-    await this.#burySome(tx, groups, taken);
-    if (!(await moveMarks(tx, [...moved.values()]))) throw new MarksMoved();
-    this.#ports.events.stored({ events: taken.length, refused, lost });
-    return { stored, gone, marks: new Map([...moved].map(([key, { mark }]) => [key, mark])) };
+    const { arrivals, gone, refused } = route(opened, taken, found);
+    const staged = await this.#ports.writer.stage(tx, arrivals);
+    // One round trip for all that is written.
+    const [isMoved] = await Promise.all([
+      moveMarks(tx, [...moved.values()]),
+      this.#ports.writer.write(tx, staged),
+      this.#burySome(tx, groups, taken),
+    ]);
+    if (!isMoved) throw new MarksMoved();
+    this.#ports.events.stored({ refused, lost: staged.lost });
+    return {
+      stored: staged.stored,
+      gone,
+      marks: new Map([...moved].map(([key, { mark }]) => [key, mark])),
+    };
   }
 
-  async #recipientsOf(
+  async #findTargets(
     tx: Executor,
     source: Domain,
-    deliveries: readonly Delivery[],
-  ): Promise<ReadonlyMap<Delivery, FoundRecipient>> {
-    if (deliveries.length === 0) return new Map();
-    const hashes = deliveries.map(({ hash }) => hash);
-    const bindings = deliveries.map(({ binding }) => binding);
-    const found = new Map<Delivery, FoundRecipient>();
+    groups: ReadonlyMap<string, Group>,
+  ): Promise<ReadonlyMap<Target, FoundRecipient>> {
+    const targets = [...groups.values()].flatMap((group) => [...group.targets.values()]);
+    const found = new Map<Target, FoundRecipient>();
+    if (targets.length === 0) return found;
+    const hashes = targets.map(({ hash }) => hash);
+    const bindings = targets.map(({ binding }) => binding);
     for (const row of await findRecipients(tx, hashes, bindings, source)) {
-      const delivery = deliveries[Number(row.number) - 1];
-      if (delivery !== undefined) found.set(delivery, row);
+      const target = targets[Number(row.number) - 1];
+      if (target !== undefined) found.set(target, row);
     }
     return found;
   }
@@ -255,23 +278,23 @@ function decide(
 function route(
   opened: readonly OpenedEvent[],
   taken: readonly OpenedEvent[],
-  recipients: ReadonlyMap<Delivery, FoundRecipient>,
+  found: ReadonlyMap<Target, FoundRecipient>,
 ) {
   const isTaken = new Set(taken);
   const arrivals = new Map<bigint, Entry[]>();
   const gone: Gone[] = [];
   let refused = 0;
   for (const each of opened) {
-    for (const delivery of each.deliveries ?? []) {
-      const found = recipients.get(delivery);
-      if (found?.isBound !== true) {
+    for (const { target, entry } of each.deliveries ?? []) {
+      const row = found.get(target);
+      if (row?.isBound !== true) {
         refused++;
-      } else if (found.state === STATE.gone) {
-        gone.push({ groupId: each.event.groupId, handle: delivery.recipient.handle });
-      } else if (found.state === STATE.active && found.clientId !== null && isTaken.has(each)) {
-        const entries = arrivals.get(found.clientId);
-        if (entries === undefined) arrivals.set(found.clientId, [delivery.entry]);
-        else entries.push(delivery.entry);
+      } else if (row.state === STATE.gone) {
+        gone.push({ groupId: each.event.groupId, handle: target.handle });
+      } else if (row.state === STATE.active && row.clientId !== null && isTaken.has(each)) {
+        const entries = arrivals.get(row.clientId);
+        if (entries === undefined) arrivals.set(row.clientId, [entry]);
+        else entries.push(entry);
       }
     }
   }

@@ -142,7 +142,7 @@ async function tellLowWater(deps: Dependencies, clientIds: readonly bigint[]): P
   const low = await findLow(database, clientIds, new Date(clock.now()), limits.lowWater);
   if (low.length === 0) return;
   const ids = low.map(({ clientId }) => clientId);
-  const { stored } = await database.transaction(async (tx) => {
+  const stored = await database.transaction(async (tx) => {
     await lockQueues(tx, ids, limits.runsPerSecret);
     const told = await markLow(tx, ids);
     const isTold = new Set(told.map(({ clientId }) => clientId));
