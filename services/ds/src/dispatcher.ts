@@ -1,5 +1,5 @@
 import { decodeBusAnswer, encodeBusBatch, firstPair, PARTITIONS } from '@roost/bus/frames';
-import type { BusEvent, Mark } from '@roost/bus/frames';
+import type { BusEvent, Pair } from '@roost/bus/frames';
 import type { Bus } from '@roost/bus/ports';
 import { GroupId } from '@roost/core/ids';
 import type { Domain, Uuid } from '@roost/core/ids';
@@ -11,7 +11,6 @@ import type { Faults } from './desk.ts';
 import { isBefore, nextStep } from './domain/numbering.ts';
 import type { DsEvents } from './events.ts';
 import {
-  deleteClosedHeads,
   deleteUpTo,
   listHeads,
   readStandings,
@@ -69,7 +68,7 @@ export class Dispatcher {
     const stalled = new Set<Uuid>();
     for (let attempt = 0; !this.#isStopped;) {
       try {
-        while (!this.#isStopped && (await this.#carryBatch(partition, stalled)));
+        await this.#empty(partition, stalled);
         if (stalled.size === 0) attempt = 0;
         const ms = stalled.size === 0 ? undefined : this.#pauseMs(attempt);
         if (this.#isStopped || (await wakeup.wait(ms))) continue;
@@ -83,9 +82,14 @@ export class Dispatcher {
     }
   }
 
+  /** Whoever puts something in while this runs wakes us again. */
+  async #empty(partition: number, stalled: Set<Uuid>): Promise<void> {
+    while (!this.#isStopped && (await this.#carryBatch(partition, stalled)));
+  }
+
   /**
-   * Sends what waits the longest and removes what arrived; false where nothing waits but for groups
-   * that did not get on in this round. Those are put aside, so that they do not hold up the others.
+   * Sends what waits the longest and removes what arrived; whether there was more than went with it.
+   * Groups that did not get on are put aside, so that they do not hold up the others.
    */
   async #carryBatch(partition: number, stalled: Set<Uuid>): Promise<boolean> {
     const { database, faults } = this.#ports;
@@ -99,38 +103,49 @@ export class Dispatcher {
       partition,
       rows.map((row) => this.#eventOf(row)),
     );
-    await this.#settle(partition, [...new Set(rows.map(({ id }) => id))], marks);
-    for (const { id, number } of rows) {
-      const mark = marks.get(id);
-      if (mark === undefined || isBefore(mark.mark, number)) stalled.add(id);
-    }
-    return true;
+    // The rows are in order: of each group the last stays.
+    const sent = new Map(rows.map(({ id, number }) => [id, number]));
+    const lagging = await this.#settle(sent, marks);
+    const stuck = lagging.length === 0 ? [] : await this.#tellGaps(partition, lagging, marks);
+    for (const id of stuck) stalled.add(id);
+    const bytes = rows.reduce((sum, { sealed }) => sum + sealed.length, 0);
+    return lagging.length > 0 || rows.length === batchEventsMax || bytes >= batchBytesMax;
   }
 
-  /** Removes what arrived. Where a receiver lost what is gone here too, tells it so. */
-  async #settle(
-    partition: number,
-    ids: readonly Uuid[],
-    marks: ReadonlyMap<Uuid, Mark>,
-  ): Promise<void> {
-    const { database, faults, events } = this.#ports;
+  /** Removes what arrived; gives the groups that are not where we sent them to. */
+  async #settle(sent: ReadonlyMap<Uuid, Pair>, marks: ReadonlyMap<Uuid, Pair>): Promise<Uuid[]> {
+    const { database, faults } = this.#ports;
     await faults('dispatch.answered');
-    const arrived = [...marks].map(([id, { mark }]) => ({ id, mark }));
+    const arrived = [...marks].map(([id, mark]) => ({ id, mark }));
     await deleteUpTo(database, this.#home, arrived);
     await faults('dispatch.deleted');
-    // Read after the answer: a row that is missing now is one that nobody will send any more.
-    const standings = await readStandings(database, this.#home, ids);
-    const gaps = standings.flatMap((standing) => this.#gapOf(standing, marks.get(standing.id)));
-    if (gaps.length > 0) {
-      events.gapTold(partition);
-      await this.#send(partition, gaps);
-    }
-    await deleteClosedHeads(database, ids);
+    return [...sent]
+      .filter(([id, last]) => isBefore(marks.get(id) ?? firstPair, last))
+      .map(([id]) => id);
   }
 
-  #gapOf({ id, lowest, head }: Standing, mark: Mark | undefined): BusEvent[] {
+  /** Where a receiver lost what is gone here too, tells it so; gives the groups that got no further. */
+  async #tellGaps(
+    partition: number,
+    lagging: readonly Uuid[],
+    marks: ReadonlyMap<Uuid, Pair>,
+  ): Promise<readonly Uuid[]> {
+    const { database, events } = this.#ports;
+    // Read after the answer: a row that is missing now is one that nobody will send any more.
+    const standings = await readStandings(database, this.#home, lagging);
+    const gaps = standings.flatMap((standing) => this.#gapOf(standing, marks.get(standing.id)));
+    if (gaps.length === 0) return lagging;
+    events.gapTold(partition);
+    const told = await this.#send(partition, gaps);
+    const reached = gaps.filter(({ groupId, number }) => {
+      return !isBefore(told.get(groupId.uuid) ?? firstPair, number);
+    });
+    return lagging.filter((id) => !reached.some(({ groupId }) => groupId.uuid === id));
+  }
+
+  #gapOf({ id, lowest, head }: Standing, mark: Pair | undefined): BusEvent[] {
     if (mark === undefined) return [];
-    const step = nextStep(mark.mark, lowest, head);
+    const step = nextStep(mark, lowest, head);
     if (step.kind !== 'gap') return [];
     const groupId = GroupId.of(id, this.#home);
     return [{ kind: 'gap', groupId, prev: step.from, number: step.to, sealed: NOTHING }];
@@ -140,7 +155,7 @@ export class Dispatcher {
     return { kind: 'event', groupId: GroupId.of(id, this.#home), number, prev, sealed };
   }
 
-  async #send(partition: number, events: readonly BusEvent[]): Promise<ReadonlyMap<Uuid, Mark>> {
+  async #send(partition: number, events: readonly BusEvent[]): Promise<ReadonlyMap<Uuid, Pair>> {
     const { timeoutMs } = this.#config;
     const batch = encodeBusBatch({ source: this.#home, events });
     const options = { timeoutMs, signal: this.#stop.signal };
@@ -148,7 +163,7 @@ export class Dispatcher {
     if (answer.gone.length > 0) this.#ports.events.queuesGone(answer.gone.length);
     // Another hub's groups are none of ours, whatever the receiver says.
     const ours = answer.marks.filter(({ groupId }) => groupId.domain === this.#home);
-    return new Map(ours.map((mark) => [mark.groupId.uuid, mark]));
+    return new Map(ours.map(({ groupId, mark }) => [groupId.uuid, mark]));
   }
 
   /** What another replica left behind when it died. */
@@ -193,11 +208,8 @@ export class Dispatcher {
         sealed: NOTHING,
       }));
       const marks = await this.#send(partition, events);
-      await this.#settle(
-        partition,
-        those.map(({ id }) => id),
-        marks,
-      );
+      const lagging = await this.#settle(new Map(those.map(({ id, pair }) => [id, pair])), marks);
+      if (lagging.length > 0) await this.#tellGaps(partition, lagging, marks);
     }
     return heads.at(-1)?.id;
   }

@@ -48,7 +48,12 @@ export async function advance(
 ): Promise<Omit<Decided<never>, 'response'>> {
   const { ear, row, draft, group, roster, digest } = changed;
   const now = Number(changed.acceptedAtMs);
-  const next = { id: row.id, epoch: row.epoch + 1n, rosterVersion: row.rosterVersion + 1n };
+  const next = {
+    id: row.id,
+    epoch: row.epoch + 1n,
+    rosterVersion: row.rosterVersion + 1n,
+    usedMonth: monthOf(now),
+  };
   const event = commitEvent(changed);
   draft.add(ear.groupId, { recipients: changed.recipients, groupEvent: event });
   draft.add(ear.groupId, { recipients: changed.welcomes, groupEvent: NOTHING });
@@ -57,7 +62,7 @@ export async function advance(
   const members = encodeRoster(roster);
   const rosterPlace = { kind: 'roster', version: next.rosterVersion } as const;
   await Promise.all([
-    advanceGroup(tx, row.id, next.epoch, next.rosterVersion, monthOf(now)),
+    advanceGroup(tx, row.id, next.epoch, next.rosterVersion, next.usedMonth),
     putRoster(tx, row.id, ear.seal(rosterPlace, members)),
     putState(tx, row.id, ear.seal({ kind: 'state', epoch: next.epoch }, state)),
     logCommit(tx, changed, event),

@@ -114,11 +114,12 @@ class Batch {
 
   async write(tx: Executor): Promise<void> {
     if (this.#accepted.length === 0) return;
-    const ids = [...new Set(this.#accepted.map(({ id }) => id))];
+    const used = new Set(this.#accepted.map(({ id }) => id));
+    const rows = [...this.#found.rows.values()].filter(({ id }) => used.has(id));
     await Promise.all([
       this.draft.write(tx),
       insertAccepted(tx, this.#accepted, dayOf(this.#now)),
-      touchGroups(tx, ids, monthOf(this.#now)),
+      touchGroups(tx, rows, monthOf(this.#now)),
     ]);
   }
 

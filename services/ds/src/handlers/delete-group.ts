@@ -54,6 +54,6 @@ async function decide(
   draft.add(ear.groupId, { recipients: toOthers(roster.members, member.leafIndex), groupEvent });
   await draft.write(tx);
   await deleteRows(tx, row.id, digest);
-  await deleteClosedHeads(tx, [row.id]);
+  await deleteClosedHeads(tx, row.id);
   return { response: {}, partitions: draft.partitions };
 }

@@ -7,6 +7,8 @@ export interface GroupRow {
   readonly id: Uuid;
   readonly epoch: bigint;
   readonly rosterVersion: bigint;
+  /** Months since 1970-01. */
+  readonly usedMonth: number;
 }
 
 /** Keeps everybody else out of these groups until `tx` ends; in the order of ids, which all keep to. */
@@ -39,11 +41,14 @@ export const advanceGroup = statement<
   'UPDATE groups SET epoch = $2, roster_version = $3, used_month = $4 WHERE group_id = $1',
 );
 
-/** Writes only where a new month has begun. */
-export const touchGroups = statement<[ids: readonly Uuid[], month: number], never>(
-  'ds_touch_groups',
-  'UPDATE groups SET used_month = $2 WHERE group_id = ANY ($1::uuid[]) AND used_month <> $2',
-);
+export async function touchGroups(
+  tx: Executor,
+  rows: readonly GroupRow[],
+  month: number,
+): Promise<void> {
+  const ids = rows.filter(({ usedMonth }) => usedMonth !== month).map(({ id }) => id);
+  if (ids.length > 0) await touch(tx, ids, month);
+}
 
 export async function findRosters(
   on: Executor,
@@ -107,16 +112,21 @@ export async function deleteGroup(tx: Executor, id: Uuid, digest: Uint8Array): P
 
 const lock = statement<[ids: readonly Uuid[]], GroupRow>(
   'ds_lock_groups',
-  `SELECT group_id AS id, epoch, roster_version AS "rosterVersion"
+  `SELECT group_id AS id, epoch, roster_version AS "rosterVersion", used_month AS "usedMonth"
      FROM groups
     WHERE group_id = ANY ($1::uuid[])
     ORDER BY group_id
       FOR NO KEY UPDATE`,
 );
 
+const touch = statement<[ids: readonly Uuid[], month: number], never>(
+  'ds_touch_groups',
+  'UPDATE groups SET used_month = $2 WHERE group_id = ANY ($1::uuid[])',
+);
+
 const find = statement<[id: Uuid], GroupRow>(
   'ds_find_group',
-  `SELECT group_id AS id, epoch, roster_version AS "rosterVersion"
+  `SELECT group_id AS id, epoch, roster_version AS "rosterVersion", used_month AS "usedMonth"
      FROM groups
     WHERE group_id = $1`,
 );

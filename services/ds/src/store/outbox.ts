@@ -88,7 +88,7 @@ export async function readWaiting(
   }));
 }
 
-/** Deletes what the receiver has, by its marks. */
+/** Deletes what the receiver has, by its marks; of deleted groups, the head goes with the last row. */
 export async function deleteUpTo(
   on: Executor,
   destination: Domain,
@@ -122,11 +122,11 @@ export async function readStandings(
   }));
 }
 
-/** Heads of deleted groups go with their last row. */
-export const deleteClosedHeads = statement<[ids: readonly Uuid[]], never>(
+/** Heads of a deleted group that has nothing left to tell. */
+export const deleteClosedHeads = statement<[id: Uuid], never>(
   'ds_delete_closed_heads',
   `DELETE FROM outbox_heads
-    WHERE closed AND group_id = ANY ($1::uuid[])
+    WHERE closed AND group_id = $1
       AND NOT EXISTS (SELECT FROM outbox WHERE outbox.group_id = outbox_heads.group_id)`,
 );
 
@@ -238,8 +238,16 @@ const deleteRows = rowsStatement<
   'ds_delete_outbox',
   { types: ['uuid', 'bigint', 'bigint'], fixed: 1 },
   (values) =>
-    `DELETE FROM outbox
-      USING (${values}) AS marks (group_id, incarnation, n)
+    `WITH marks (group_id, incarnation, n) AS (
+       ${values}
+     ), ended AS (
+       DELETE FROM outbox_heads AS heads
+        USING marks
+        WHERE heads.group_id = marks.group_id AND heads.destination = $1 AND heads.closed
+          AND (heads.incarnation, heads.n) <= (marks.incarnation, marks.n)
+     )
+     DELETE FROM outbox
+      USING marks
       WHERE outbox.group_id = marks.group_id AND outbox.destination = $1
         AND (outbox.incarnation, outbox.n) <= (marks.incarnation, marks.n)`,
 );
