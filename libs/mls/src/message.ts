@@ -1,5 +1,5 @@
 import { assert } from '@roost/core/assert';
-import { compare } from '@roost/core/bytes';
+import { compare, toHex } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import { framedContentAuthDataEncoder, framedContentEncoder } from 'ts-mls/framedContent.js';
 import type { Commit } from 'ts-mls/commit.js';
@@ -126,18 +126,31 @@ export function parseKeyPackage(tls: Uint8Array): KeyPackage {
  * each other from it. Refuses where there are none for this KeyPackage.
  */
 export function splitWelcome(welcomeTls: Uint8Array, keyPackageRef: Uint8Array): Uint8Array {
+  const [own] = splitWelcomes(welcomeTls, [keyPackageRef]);
+  if (own === undefined) throw noSecrets();
+  return own;
+}
+
+/** As `splitWelcome`, for many joiners in their order: the Welcome is parsed once. */
+export function splitWelcomes(
+  welcomeTls: Uint8Array,
+  keyPackageRefs: readonly Uint8Array[],
+): Uint8Array[] {
   const welcome = parseWelcome(welcomeTls);
-  const secrets = welcome.secrets.filter(
-    ({ newMember }) => compare(newMember, keyPackageRef) === 0,
-  );
-  if (secrets.length !== 1) {
-    throw new Failure('WELCOME_MISMATCH', 'the Welcome has no secrets for this KeyPackage');
-  }
-  return encodeMlsMessage({
-    version: 'mls10',
-    wireformat: 'mls_welcome',
-    welcome: { ...welcome, secrets },
+  const byRef = Map.groupBy(welcome.secrets, ({ newMember }) => toHex(newMember));
+  return keyPackageRefs.map((ref) => {
+    const secrets = byRef.get(toHex(ref)) ?? [];
+    if (secrets.length !== 1) throw noSecrets();
+    return encodeMlsMessage({
+      version: 'mls10',
+      wireformat: 'mls_welcome',
+      welcome: { ...welcome, secrets },
+    });
   });
+}
+
+function noSecrets(): Failure {
+  return new Failure('WELCOME_MISMATCH', 'the Welcome has no secrets for this KeyPackage');
 }
 
 /** Refuses an MLS object; the message names the section of RFC 9420. */

@@ -1,7 +1,7 @@
 import { encodeGroupEvent } from '@roost/bus/group-event';
 import { equal, toHex } from '@roost/core/bytes';
 import { Failure, malformed } from '@roost/core/failure';
-import { parseHandshake, splitWelcome } from '@roost/mls/message';
+import { parseHandshake, splitWelcomes } from '@roost/mls/message';
 import type { CommitMessage } from '@roost/mls/message';
 import { merge } from '@roost/mls/public-group';
 import type { StagedCommit } from '@roost/mls/public-group';
@@ -152,6 +152,7 @@ function welcomesOf(
   if (!isMatch) {
     throw new Failure('WELCOME_MISMATCH', 'joiner_infos are not for exactly those who are added');
   }
+  const split = refs.length === 0 ? [] : splitWelcomes(welcome ?? NOTHING, refs);
   return members.map(({ queue }, at) => {
     const keyPackageRef = refs[at] ?? NOTHING;
     const extra = encodeGroupEvent({
@@ -159,7 +160,7 @@ function welcomesOf(
       groupId: view.ear.groupId,
       epoch: view.row.epoch + 1n,
       acceptedAtMs,
-      mlsMessage: splitWelcome(welcome ?? NOTHING, keyPackageRef),
+      mlsMessage: split[at] ?? NOTHING,
       joiner: { keyPackageRef, joinerInfo: joinerInfos.get(toHex(keyPackageRef)) ?? NOTHING },
     });
     return { queue, extra };
