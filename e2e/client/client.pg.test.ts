@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -289,4 +291,54 @@ test('a lost homeserver is said and reconnected to; what was written meanwhile i
   await yves.hears('while it was away');
 
   expect(yves.texts()).toEqual(['while it was away']);
+});
+
+test('killed at any instant, again and again, a client loses and doubles nothing', async () => {
+  const COUNT = 40;
+  const KILLS = 12;
+  await using zoe = await Person.come('zoe');
+  let chat = '';
+  {
+    await using abel = await Person.come('abel');
+    chat = await befriend(zoe, abel);
+    await zoe.until('connected');
+  }
+  const sending = (async () => {
+    for (let at = 0; at < COUNT; at++) {
+      await zoe.client.send(chat, `zoe ${at}`);
+      await new Promise((resolve) => setTimeout(resolve, 60));
+    }
+  })();
+  const script = join(import.meta.dirname, 'talker.fixture.ts');
+  const args = [
+    '--no-warnings',
+    script,
+    join(folder, 'abel'),
+    world.address,
+    'abel',
+    String(COUNT),
+  ];
+  for (let kill = 0; kill < KILLS; kill++) {
+    const child = spawn(process.execPath, args, { stdio: 'ignore' });
+    const afterMs = 350 + Math.random() * 450;
+    await Promise.race([
+      once(child, 'exit'),
+      new Promise((resolve) => setTimeout(resolve, afterMs)),
+    ]);
+    child.kill('SIGKILL');
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  }
+  const last = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  await once(last, 'exit');
+  await sending;
+  await zoe.hears(`abel ${COUNT - 1}`);
+
+  const numbered = (name: string) => Array.from({ length: COUNT }, (_, at) => `${name} ${at}`);
+  expect(zoe.texts()).toEqual(numbered('abel'));
+  await using abel = await Person.come('abel');
+  const kept = await abel.client.history(chat, 1_000);
+  const of = (isOwn: boolean) =>
+    kept.filter((line) => line.isOwn === isOwn).map(({ text }) => text);
+  expect(of(true)).toEqual(numbered('abel'));
+  expect(of(false)).toEqual(numbered('zoe'));
 });

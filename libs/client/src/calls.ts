@@ -1,6 +1,6 @@
 import { Failure } from '@roost/core/failure';
 import type { Domain } from '@roost/core/ids';
-import type { Clock } from '@roost/core/time';
+import { type Clock, SECOND_MS, sleep } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { TokenClass } from '@roost/identity/issuer-keys';
 import type { ProofKey } from '@roost/identity/proof';
@@ -84,6 +84,7 @@ export class Caller {
       } catch (error) {
         const next = attempts.after(error);
         if (next === 'fail' || price.signal?.aborted === true) throw error;
+        if (next === 'later') await sleep(laterMs(error), price.signal);
         if (next === 'clock') this.#putRight(error);
         if (next === 'token') token = await this.#tokenFor(price);
       }
@@ -107,7 +108,8 @@ export class Caller {
         return;
       } catch (error) {
         const next = hasBegun ? 'fail' : attempts.after(error);
-        if (next === 'fail' || next === 'again' || price.signal?.aborted === true) throw error;
+        const isOver = ['fail', 'again', 'later'].includes(next);
+        if (isOver || price.signal?.aborted === true) throw error;
         if (next === 'clock') this.#putRight(error);
         if (next === 'token') token = await this.#tokenFor(price);
       }
@@ -132,13 +134,23 @@ function optionsOf({ sign, signal }: Price, token: Uint8Array | undefined): Call
 /** Tokens are spent by kills and timeouts too; far more than that is a server that is broken. */
 const SPENT_TOKENS_MAX = 40;
 
+/** A crowd at the door is waited out, within reason. */
+const WAITS_MAX = 4;
+const WAIT_MS_MAX = 10_000;
+
+function laterMs(error: unknown): number {
+  const afterMs = error instanceof Failure ? error.facts.retryAfterMs : undefined;
+  return Math.min(WAIT_MS_MAX, afterMs ?? SECOND_MS);
+}
+
 /** What to do after a refusal; each remedy is limited. */
 class Attempts {
   #wasUnavailable = false;
   #wasSkewed = false;
   #tokens = 0;
+  #waits = 0;
 
-  after(error: unknown): 'again' | 'clock' | 'token' | 'fail' {
+  after(error: unknown): 'again' | 'later' | 'clock' | 'token' | 'fail' {
     if (!(error instanceof Failure)) return 'fail';
     switch (error.reason) {
       case 'UNAVAILABLE':
@@ -146,6 +158,8 @@ class Attempts {
         if (this.#wasUnavailable) return 'fail';
         this.#wasUnavailable = true;
         return 'again';
+      case 'RATE_LIMITED':
+        return ++this.#waits <= WAITS_MAX ? 'later' : 'fail';
       case 'CLOCK_SKEW':
         // The gate took the token before the service looked at the clock.
         if (this.#wasSkewed || error.facts.serverTimeMs === undefined) return 'fail';
