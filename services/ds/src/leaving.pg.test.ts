@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { utf8 } from '@roost/core/bytes';
+import { DAY_MS } from '@roost/core/time';
 import { nodeCrypto } from '@roost/crypto/node';
 import { parseParticipantId, withRole } from '@roost/mls/room';
 import { makeApplication, makeCommit, makeProposal, receive } from '@roost/mls/testing';
 import { encodeCommitAad } from '@roost/identity/leaf';
+import { dsDefaults } from './config.ts';
+import { sweepExpired } from './sweeper.ts';
 import { expectRefusal } from './testing/expect.fixture.ts';
 import { openHouse, quiet } from './testing/house.fixture.ts';
 import type { House } from './testing/house.fixture.ts';
@@ -96,6 +99,22 @@ test('several leave at once, and a proposal survives a restart of the DS', async
   await catchUp(house, dave, room, 1);
   expect(epochOf(dave)).toEqual(epochOf(alice));
   expect(kinds(dave)).toEqual(['welcome', 'proposal', 'proposal', 'commit']);
+});
+
+test('a proposal waits for its commit, however long that takes', async () => {
+  await using fresh = await openHouse();
+  const [alice, bob] = [await person('alice'), await person('bob')];
+  const room = await found(fresh, alice);
+  await commit(fresh, alice, room, { add: [bob] });
+  await quiet(fresh);
+  await catchUp(fresh, bob, room);
+  const proposal = { tls: await leaveProposal(bob) };
+  await fresh.client.propose({ ...where(room), proposal }, asMember(bob));
+  await quiet(fresh);
+  await catchUp(fresh, alice, room);
+  const later = { now: () => fresh.clock.now() + 1_000 * DAY_MS };
+  await sweepExpired({ database: fresh.database, clock: later }, dsDefaults.limits);
+  await commit(fresh, alice, room);
 });
 
 test('only leaving is proposed, and only by the leaver', async () => {

@@ -126,10 +126,13 @@ const insertAnswers = rowsStatement<
        FROM (${values}) AS given (group_id, digest, sealed)`,
 );
 
+/** Proposals of the current epoch stay: the next commit has to carry them. */
 const sweepLog = statement<[before: number, rowsMax: number], { count: number }>(
   'ds_sweep_log',
   `WITH old AS (
-     SELECT ctid FROM log WHERE day < $1 LIMIT $2
+     SELECT log.ctid FROM log JOIN groups USING (group_id)
+      WHERE log.day < $1 AND log.epoch < groups.epoch
+      LIMIT $2
    ), gone AS (
      DELETE FROM log WHERE ctid IN (SELECT ctid FROM old) RETURNING 1
    )
