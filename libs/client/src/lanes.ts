@@ -10,13 +10,22 @@ import { addTask, laneOf, type Task, tasks } from './task.ts';
  */
 export type Outcome = 'on' | 'blocked';
 
+/** A task that was refused for good. */
+export interface Refusal {
+  readonly lane: string;
+  readonly key: string;
+  readonly task: Task;
+  readonly error: Failure;
+  /** Whether whoever asked for it hears of it anyway. */
+  readonly isAwaited: boolean;
+}
+
 interface LaneParts {
   readonly ledger: Ledger;
   readonly crypto: Crypto;
   /** Makes one try at the first task of a lane. */
   readonly perform: (lane: string, key: string, task: Task) => Promise<Outcome>;
-  /** A task that was refused, for good. */
-  readonly refused: (lane: string, key: string, task: Task, error: Failure) => Promise<void>;
+  readonly refused: (refusal: Refusal) => Promise<void>;
   /** Whether the homeserver answers, as far as tasks can tell. */
   readonly reachable: (isReachable: boolean) => void;
   readonly report: (error: unknown) => void;
@@ -134,7 +143,8 @@ export class Lanes {
         this.#parts.report(error);
         return {};
       }
-      await this.#parts.refused(lane, key, task, error);
+      const isAwaited = this.#waiters.has(key);
+      await this.#parts.refused({ lane, key, task, error, isAwaited });
       this.#settle(key, (waiter) => waiter.reject(error));
       return 'on';
     }

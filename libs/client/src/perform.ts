@@ -8,7 +8,7 @@ import { performReject } from './direct.ts';
 import { performBefriend } from './friends.ts';
 import { noGroup, performCreate } from './groups.ts';
 import { performJoin } from './joins.ts';
-import type { Outcome } from './lanes.ts';
+import type { Outcome, Refusal } from './lanes.ts';
 import type { Turn } from './ledger.ts';
 import { catchUp, performDelete, performLeave, performRelease } from './leave.ts';
 import { usersOf } from './members.ts';
@@ -118,13 +118,8 @@ async function seal(
 }
 
 /** A task was refused for good: it goes, with what stood on it, and somebody hears why. */
-export async function refused(
-  core: Core,
-  lane: string,
-  key: string,
-  task: Task,
-  error: Failure,
-): Promise<void> {
+export async function refused(core: Core, refusal: Refusal): Promise<void> {
+  const { lane, key, task, error, isAwaited } = refusal;
   await core.ledger.turn((turn) => {
     turn.delete(tasks, key);
     const group = turn.get(groups, lane);
@@ -136,7 +131,8 @@ export async function refused(
     if (task.kind === 'create' && group !== undefined) {
       end(core, turn, { ...group, isLeaving: true }, undefined);
     }
-    if (QUIET.has(task.kind)) return;
+    // Who sends a line does not wait for it; who asks for anything else hears of it.
+    if (QUIET.has(task.kind) || (isAwaited && task.kind !== 'send')) return;
     core.news.put(turn, {
       kind: 'failed',
       chat: lane,

@@ -57,7 +57,7 @@ export class Running {
       ledger,
       crypto,
       perform: (lane, key, task) => perform(this.core, lane, key, task),
-      refused: (lane, key, task, error) => refused(this.core, lane, key, task, error),
+      refused: (refusal) => refused(this.core, refusal),
       reachable: (isReachable) => this.#reachable(isReachable),
       report,
     });

@@ -1,0 +1,104 @@
+import { expect, test } from '@jest/globals';
+import type { ClientEvent } from '@roost/client/client';
+import {
+  chatLine,
+  escaped,
+  eventLine,
+  labelsOf,
+  membersLine,
+  messageLine,
+  unfinishedLine,
+} from './view.ts';
+
+const scene = {
+  domain: 'example.org',
+  self: 'alice@example.org',
+  label: (chat: string) => ({ d: 'bob', g: 'Trip' })[chat] ?? '',
+};
+
+test('a message is one line, whatever is in it', () => {
+  const event: ClientEvent = {
+    kind: 'message',
+    chat: 'g',
+    sender: 'bob@example.org',
+    text: 'one\ntwo\tthree\r',
+    acceptedAtMs: 1,
+  };
+  expect(eventLine(event, scene)).toBe('[Trip] bob: one\\ntwo\\tthree\\r');
+  expect(eventLine({ ...event, sender: 'bob@other.org', text: 'x' }, scene)).toBe(
+    '[Trip] bob@other.org: x',
+  );
+});
+
+test('nothing in a text steers the terminal or the direction of writing', () => {
+  expect(escaped('\u001b[31mred\u0000\u007f\u009b')).toBe('\\x1b[31mred\\x00\\x7f\\x9b');
+  expect(escaped('a\u202eb\u2028c')).toBe('a\\u202eb\\u2028c');
+  expect(escaped('ünïcödé 🙂 C:\\new')).toBe('ünïcödé 🙂 C:\\new');
+  expect(messageLine('a\nb', 'c', 'd')).toBe('[a\\nb] c: d');
+});
+
+const noted: readonly (readonly [event: ClientEvent, line: string])[] = [
+  [
+    { kind: 'request', name: 'bob@example.org' },
+    '* bob asks to connect: /accept bob or /reject bob',
+  ],
+  [{ kind: 'connected', name: 'bob@example.org', chat: 'd' }, '* you are connected with bob'],
+  [{ kind: 'rejected', name: 'bob@example.org' }, '* bob rejected your request'],
+  [{ kind: 'joined', chat: 'g', title: 'Trip', by: 'bob@example.org' }, '* bob added you to Trip'],
+  [
+    { kind: 'added', chat: 'g', name: 'carol@example.org', by: 'alice@example.org' },
+    '* you added carol to Trip',
+  ],
+  [
+    { kind: 'removed', chat: 'g', name: 'carol@example.org', by: 'bob@example.org' },
+    '* bob removed carol from Trip',
+  ],
+  [{ kind: 'left', chat: 'g', name: 'carol@example.org' }, '* carol left Trip'],
+  [{ kind: 'gone', chat: 'g', title: 'Trip' }, '* you are no longer in Trip'],
+  [
+    { kind: 'gone', chat: 'g', title: 'Trip', by: 'bob@example.org' },
+    '* bob removed you from Trip',
+  ],
+  [
+    { kind: 'title', chat: 'g', title: 'Long\ntrip', by: 'bob@example.org' },
+    '* bob renamed the group to Long\\ntrip',
+  ],
+  [
+    { kind: 'failed', chat: 'd', sentence: 'too long', text: 'hello' },
+    '* not sent to bob: hello (too long)',
+  ],
+];
+
+test.each(noted)('%j is one line that begins with a star', (event, line) => {
+  expect(eventLine(event, scene)).toBe(line);
+});
+
+test('chats that are called the same are told apart', () => {
+  const chat = { kind: 'group', isOpen: true } as const;
+  const chats = [
+    { ...chat, id: '1', name: 'Trip' },
+    { ...chat, id: '2', kind: 'dm' as const, name: 'bob@example.org' },
+    { ...chat, id: '3', name: 'Trip' },
+  ];
+  expect([...labelsOf(chats, 'example.org').values()]).toEqual(['Trip', 'bob', 'Trip (2)']);
+  expect(chatLine('Trip', { ...chat, id: '1', name: 'Trip' }, true)).toBe('* [Trip] (current)');
+});
+
+test('members are listed with what they are', () => {
+  const line = membersLine(
+    'Trip',
+    [
+      { name: 'bob@example.org', isOwner: false, isSelf: false },
+      { name: 'alice@example.org', isOwner: true, isSelf: true },
+    ],
+    scene,
+  );
+  expect(line).toBe('* in Trip: alice (you, owner), bob');
+});
+
+test('what is unsent is named', () => {
+  expect(unfinishedLine({ kind: 'send', chat: 'd', text: 'a\nb' }, scene)).toBe(
+    '* not sent yet to bob: a\\nb',
+  );
+  expect(unfinishedLine({ kind: 'connect', chat: 'd' }, scene)).toContain('a request to connect');
+});
