@@ -1,8 +1,9 @@
 // `npm run build`: dist/<program>/ for each program, one ESM file and what it reads beside it.
 // Type stripping is refused inside node_modules folders, so images and packages carry these bundles.
 //
-// A service names its migrations `new URL('../migrations/', import.meta.url)`. In a bundle of
-// several services that would be one folder for all, so here it becomes `./migrations/<service>/`.
+// What a source reads from the tree it names `new URL('../migrations/', import.meta.url)`. In a bundle
+// there is no such tree, so it is copied to `files/` under its path in the repository, and the name
+// becomes `new URL('./files/services/qs/migrations/', import.meta.url)`.
 import { cpSync, existsSync, globSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
@@ -11,22 +12,22 @@ import { build, type Plugin } from 'esbuild';
 
 import { root } from './steps.ts';
 
-const SOURCE = "new URL('../migrations/', import.meta.url)";
+const READS = /new URL\(\s*'(\.\.\/[^']+)',\s*import\.meta\.url,?\s*\)/g;
 const dist = join(root, 'dist');
 
-/** Copies the migrations of every service that is bundled, and points the service to the copy. */
-function migrationsBeside(folder: string): Plugin {
+/** Copies the files and folders that the sources read, and points the sources to the copies. */
+function filesBeside(folder: string): Plugin {
   return {
-    name: 'migrations',
+    name: 'files',
     setup({ onLoad }) {
-      onLoad({ filter: /services\/[a-z]+\/src\/[^/]*\.ts$/ }, ({ path }) => {
-        const text = readFileSync(path, 'utf8');
-        if (!text.includes(SOURCE)) return undefined;
-        const service = relative(join(root, 'services'), path).split('/')[0] ?? '';
-        const target = join(folder, 'migrations', service);
-        cpSync(join(root, 'services', service, 'migrations'), target, { recursive: true });
-        const moved = `new URL('./migrations/${service}/', import.meta.url)`;
-        return { contents: text.replaceAll(SOURCE, moved), loader: 'ts' };
+      onLoad({ filter: /\/(?:libs|services)\/[a-z]+\/src\/.*\.ts$/ }, ({ path }) => {
+        const contents = readFileSync(path, 'utf8').replaceAll(READS, (_, target: string) => {
+          const source = relative(root, join(dirname(path), target));
+          cpSync(join(root, source), join(folder, 'files', source), { recursive: true });
+          const ending = target.endsWith('/') && !source.endsWith('/') ? '/' : '';
+          return `new URL('./files/${source}${ending}', import.meta.url)`;
+        });
+        return { contents, loader: 'ts' };
       });
     },
   };
@@ -71,7 +72,7 @@ async function bundle(entryPoints: string[], folder: string): Promise<string[]> 
     banner: {
       js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
     },
-    plugins: [migrationsBeside(folder)],
+    plugins: [filesBeside(folder)],
   });
   return Object.keys(metafile.inputs);
 }

@@ -1,7 +1,7 @@
 // What a newcomer does, as a program: start a homeserver in an empty folder, let two people talk in
 // two terminals, stop it, and look whether anything is left. `--bundle` takes the programs of dist/.
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -70,6 +70,12 @@ class Program {
     }
   }
 
+  /** What it printed that is neither a message nor an event in one line. */
+  strayLines(): string[] {
+    const lines = this.#out.split('\n').slice(0, -1);
+    return lines.filter((line) => !/^(\* |\[[^\]]+\] [^:]+: )\P{Cc}*$/u.test(line));
+  }
+
   /** Its exit code, which is 0 where all went well. */
   async end(): Promise<void> {
     const timer = setTimeout(() => this.child.kill('SIGKILL'), PATIENCE_MS);
@@ -112,7 +118,7 @@ function start(name: string, script: 'start' | 'chat', args: string[]): Program 
 }
 
 const chat = (name: string, address: string): Program =>
-  start(name, 'chat', [name, '--server', address, '--data', join(home, 'people')]);
+  start(name, 'chat', [name, '--server', address, '--data', join(home, name)]);
 
 async function talk(): Promise<void> {
   const listen = `127.0.0.1:${await freePort()}`;
@@ -120,7 +126,6 @@ async function talk(): Promise<void> {
   const ready = await server.line(/^ready: /);
   process.stdout.write(`${ready}\n`);
   const address = ready.slice('ready: '.length).trim();
-  mkdirSync(join(home, 'people'), { recursive: true });
 
   // Registers, has nothing to do, and ends with its input.
   const registering = chat('bob', address);
@@ -141,6 +146,9 @@ async function talk(): Promise<void> {
   alice.type('/quit');
   bob.child.stdin.end();
   await Promise.all([alice.end(), bob.end()]);
+  const stray = [...alice.strayLines(), ...bob.strayLines()];
+  if (stray.length > 0)
+    throw new Error(`lines that say nothing to a program:\n${stray.join('\n')}`);
 
   const second = start('second', 'start', ['--listen', listen, '--data', join(home, 'server')]);
   if ((await second.ended) === 0) throw new Error('a second server started on the same data');
