@@ -68,7 +68,8 @@ class Walk {
     const added: Actor[] = [];
     const removed: Actor[] = [];
     const proposals: Proposal[] = [];
-    if (kind === 'add') {
+    const swaps = kind === 'remove' && this.#below(2) === 0;
+    if (kind === 'add' || swaps) {
       for (let count = 1 + this.#below(3); count > 0; count--) added.push(await this.#newcomer());
     }
     if (kind === 'remove') {
