@@ -29,6 +29,9 @@ A whole Roost homeserver in one process, with a PostgreSQL of its own.
   --yes                      do not ask
   --development              defaults for trying things out, reflection on; npm start sets it
   --help                     this text
+
+Environment: ROOST_HOME, ROOST_LOG_LEVEL (debug, info, warn, error, silent),
+ROOST_GENERAL_TOKENS_PER_DAY (5000) and ROOST_CONTACT_TOKENS_PER_DAY (100): what an account may draw.
 `;
 
 export interface Options {

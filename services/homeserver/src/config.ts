@@ -1,11 +1,24 @@
-import { type Environment, level, readEnvironment } from '@roost/service/config';
+import { type Environment, integer, level, readEnvironment } from '@roost/service/config';
 import { defaultHome } from '@roost/service/home';
 import { z } from 'zod';
 
-const schema = z.object({ ROOST_LOG_LEVEL: level.default('info') });
+const TOKENS_MAX = 10_000_000;
+const schema = z.object({
+  ROOST_LOG_LEVEL: level.default('info'),
+  ROOST_GENERAL_TOKENS_PER_DAY: integer(1, TOKENS_MAX).default(5_000),
+  ROOST_CONTACT_TOKENS_PER_DAY: integer(1, TOKENS_MAX).default(100),
+});
 
 /** What the environment has to say; the command line has the last word. */
 export function readConfig(environment: Environment) {
-  const { ROOST_LOG_LEVEL } = readEnvironment(schema, environment);
-  return { home: defaultHome(environment), logLevel: ROOST_LOG_LEVEL };
+  const read = readEnvironment(schema, environment);
+  return {
+    home: defaultHome(environment),
+    logLevel: read.ROOST_LOG_LEVEL,
+    /** Tokens of each class that an account may draw a day (design §4). */
+    quantities: {
+      general: read.ROOST_GENERAL_TOKENS_PER_DAY,
+      contact: read.ROOST_CONTACT_TOKENS_PER_DAY,
+    },
+  };
 }

@@ -47,7 +47,8 @@ await runMain(async () => {
   database.info({}, 'PostgreSQL runs');
 
   const { registration } = options;
-  await using services = await openServices({ home, databases, registration, log });
+  const { quantities } = config;
+  await using services = await openServices({ home, databases, registration, quantities, log });
   log.info({}, REGISTRATION[registration]);
   const { bindings, gate, limiter } = services;
   const door = { bindings, health: databases.health, log };

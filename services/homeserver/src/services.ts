@@ -25,8 +25,6 @@ import type { Home } from './home.ts';
 export const SERVICES = ['as', 'aas', 'qs', 'ds'] as const;
 export type ServiceName = (typeof SERVICES)[number];
 
-/** Tokens of each class that an account may draw a day (design §4). */
-const QUANTITIES = { general: 5_000, contact: 100 };
 const CONNECTIONS_MAX = 10;
 
 const MIGRATIONS: Readonly<Record<ServiceName, URL>> = {
@@ -86,7 +84,8 @@ interface Parts {
   readonly databases: Pick<Databases, 'of'>;
   readonly registration: 'open' | 'invite';
   readonly log: Log;
-  readonly quantities?: { readonly general: number; readonly contact: number } | undefined;
+  /** Tokens of each class that an account may draw a day. */
+  readonly quantities: { readonly general: number; readonly contact: number };
   readonly clock?: Clock | undefined;
   /** What stands between DS and QS. */
   readonly bus?: Bus | undefined;
@@ -103,7 +102,7 @@ export async function openServices({
   databases,
   registration,
   log,
-  quantities = QUANTITIES,
+  quantities,
   clock = systemClock,
   bus = new MemoryBus(),
   faults,
