@@ -15,7 +15,7 @@ export const findRecipients = statement<
                   WHERE b.handle_hash = h.handle_hash AND b.binding = r.binding AND b.hub = $3)
                ELSE h.binding = r.binding AND h.hub = $3
           END AS "isBound"
-     FROM unnest($1::bytea[], $2::bytea[]) WITH ORDINALITY AS r (hash, binding, number)
+     FROM unnest((SELECT $1::bytea[]), $2::bytea[]) WITH ORDINALITY AS r (hash, binding, number)
      JOIN handles AS h ON h.handle_hash = r.hash`,
 );
 

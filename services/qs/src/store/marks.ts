@@ -56,7 +56,10 @@ export async function bury(tx: Executor, letters: readonly DeadLetter[], now: Da
 const select = statement<
   [tags: readonly Uint8Array[]],
   { tag: Uint8Array; incarnation: bigint; n: bigint }
->('qs_find_marks', `SELECT tag, incarnation, n FROM marks WHERE tag = ANY ($1::bytea[])`);
+>(
+  'qs_find_marks',
+  `SELECT tag, incarnation, n FROM marks WHERE tag = ANY ((SELECT $1::bytea[])::bytea[])`,
+);
 
 const move = statement<
   [
@@ -70,7 +73,7 @@ const move = statement<
 >(
   'qs_move_marks',
   `WITH v AS (
-     SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
+     SELECT * FROM unnest((SELECT $1::bytea[]), $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
        AS v (tag, incarnation, n, from_incarnation, from_n)
    )
    INSERT INTO marks (tag, incarnation, n)
