@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Client, type ClientEvent } from '@roost/client/client';
 import { NodeStore } from '@roost/client/node/store';
+import { decodeRecord, encodeRecord } from '@roost/client/record';
+import type { Account, Group } from '@roost/client/state';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { World } from '@roost/e2e/world';
 import { connect } from '@roost/rpc/client';
@@ -97,6 +99,18 @@ class Person implements AsyncDisposable {
   async #read(): Promise<void> {
     for await (const event of this.client.events()) this.events.push(event);
   }
+}
+
+/** Changes what somebody's client has written down: what a client that cheats would say. */
+async function tamper<T extends object>(
+  name: string,
+  key: string,
+  change: (record: T) => T,
+): Promise<T> {
+  using store = NodeStore.open(join(folder, name));
+  const record = decodeRecord<T>((await store.get(key)) ?? new Uint8Array(0));
+  await store.write([{ key, value: encodeRecord(change(record)) }]);
+  return record;
 }
 
 async function befriend(a: Person, b: Person): Promise<string> {
@@ -342,3 +356,65 @@ test('killed at any instant, again and again, a client loses and doubles nothing
   expect(of(true)).toEqual(numbered('abel'));
   expect(of(false)).toEqual(numbered('zoe'));
 });
+
+test('a joiner refuses a group in which somebody claims to be somebody else', async () => {
+  await using ada = await Person.come('ada');
+  {
+    await using bert = await Person.come('bert');
+    await using mallory = await Person.come('mallory');
+    await befriend(ada, mallory);
+    await befriend(ada, bert);
+  }
+  const bert = await tamper<Account>('bert', 'account/self', (account) => account);
+  const own = await tamper<Account>('mallory', 'account/self', (account) => ({
+    ...account,
+    credentials: account.credentials && { ...account.credentials, ...claimOf(bert) },
+  }));
+  let chat = '';
+  {
+    await using mallory = await Person.come('mallory');
+    chat = await mallory.client.createGroup('I am bert', []);
+  }
+  await tamper<Account>('mallory', 'account/self', () => own);
+  await using mallory = await Person.come('mallory');
+  await mallory.client.add(chat, ['ada']);
+
+  const { sentence } = await ada.until('group-refused');
+  expect(sentence).toContain('not who they say they are');
+  expect(ada.client.chats().map(({ id }) => id)).not.toContain(chat);
+});
+
+test('a member that sees a forged leaf come in sends nothing until it is removed', async () => {
+  await using cora = await Person.come('cora');
+  await using dirk = await Person.come('dirk');
+  let chat = '';
+  {
+    await using eve = await Person.come('eve');
+    await befriend(cora, eve);
+    await befriend(eve, dirk);
+    chat = await cora.client.createGroup('Forged', ['eve']);
+    await eve.until('joined');
+  }
+  await tamper<Group>('eve', `group/${chat}`, (group) => ({
+    ...group,
+    keys: { ...group.keys, linkWrapperKey: crypto.random(32) },
+  }));
+  await using eve = await Person.come('eve');
+  await eve.client.add(chat, ['dirk']);
+
+  await cora.until('forged');
+  const { sent } = await cora.client.send(chat, 'among ourselves');
+  await sent;
+  expect(cora.client.members(chat).map(({ name }) => name)).toEqual([
+    'cora@home.example',
+    'eve@home.example',
+  ]);
+  expect((await dirk.until('group-refused')).sentence).toContain('not who they say');
+});
+
+function claimOf({ credentials }: Account) {
+  const { clientCredential, nameBinding } = credentials ?? {};
+  if (clientCredential === undefined || nameBinding === undefined)
+    throw new Error('no credentials');
+  return { clientCredential, nameBinding };
+}

@@ -25,7 +25,7 @@ const RENEWED_BEFORE_MS = 30 * DAY_MS;
 /** Keeps enough KeyPackages at the QS, so that contacts can add us while we are away. */
 export class KeyPackages {
   readonly #core: Core;
-  #running: Promise<void> | undefined;
+  #last: Promise<void> = Promise.resolve();
 
   constructor(core: Core) {
     this.#core = core;
@@ -33,9 +33,9 @@ export class KeyPackages {
 
   /** Adds what is missing; `available` where the QS told how many there are. */
   async refill(available?: number): Promise<void> {
-    await this.#running?.catch(() => undefined);
-    this.#running = this.#refill(available).finally(() => (this.#running = undefined));
-    return this.#running;
+    const refill = this.#last.then(() => this.#refill(available));
+    this.#last = refill.catch(() => undefined);
+    return refill;
   }
 
   async #refill(available: number | undefined): Promise<void> {
@@ -92,7 +92,11 @@ export class KeyPackages {
 
   async #publish(): Promise<void> {
     const { ledger, caller, crypto } = this.#core;
-    const waiting = ledger.list(packages).filter(([, each]) => !each.isPublished);
+    // The QS takes no KeyPackages before there is one of last resort.
+    const waiting = ledger
+      .list(packages)
+      .filter(([, each]) => !each.isPublished)
+      .toSorted(([, a], [, b]) => Number(b.isLastResort) - Number(a.isLastResort));
     const { friendshipKey } = accountOf(this.#core);
     for (let at = 0; at < waiting.length; at += PUBLISHED_AT_ONCE_MAX) {
       const some = waiting.slice(at, at + PUBLISHED_AT_ONCE_MAX);

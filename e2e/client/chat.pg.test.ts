@@ -1,0 +1,224 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { World } from '@roost/e2e/world';
+
+const MAIN = join(import.meta.dirname, '../../services/chat/src/main.ts');
+const folder = mkdtempSync(join(tmpdir(), 'roost-chat-'));
+const running = new Set<Chat>();
+let world: World;
+
+beforeAll(async () => {
+  world = await World.open();
+});
+afterAll(async () => {
+  for (const chat of running) chat.kill();
+  await world[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true });
+});
+
+/** The terminal client of somebody, in a process of its own with piped input. */
+class Chat {
+  readonly #process: ChildProcess;
+  output = '';
+  errors = '';
+  #read = 0;
+
+  constructor(name: string, ...options: string[]) {
+    const where = ['--server', world.address, '--data', join(folder, name)];
+    const args = ['--disable-warning=ExperimentalWarning', MAIN, name, ...where, ...options];
+    this.#process = spawn(process.execPath, args);
+    this.#process.stdout?.on('data', (chunk: Buffer) => (this.output += String(chunk)));
+    this.#process.stderr?.on('data', (chunk: Buffer) => (this.errors += String(chunk)));
+    running.add(this);
+  }
+
+  /** Types lines; the last one is answered by a line that holds these words. */
+  async type(line: string, answer?: string): Promise<string> {
+    this.#process.stdin?.write(`${line}\n`);
+    return answer === undefined ? '' : this.sees(answer);
+  }
+
+  /** The next line of output that holds these words; those before it are passed over. */
+  async sees(words: string): Promise<string> {
+    return this.#until(() => {
+      const lines = this.output.split('\n').slice(0, -1);
+      const at = lines.findIndex((line, index) => index >= this.#read && line.includes(words));
+      if (at >= 0) this.#read = at + 1;
+      return lines[at];
+    }, words);
+  }
+
+  ready(): Promise<string> {
+    return this.#until(() => (this.errors.includes('is ready') ? 'ready' : undefined), 'is ready');
+  }
+
+  /** Ends the input and returns the exit code. */
+  async end(): Promise<number | null> {
+    this.#process.stdin?.end();
+    return this.exit();
+  }
+
+  async exit(): Promise<number | null> {
+    if (this.#process.exitCode === null && this.#process.signalCode === null) {
+      await once(this.#process, 'close');
+    }
+    running.delete(this);
+    return this.#process.exitCode;
+  }
+
+  kill(signal: NodeJS.Signals = 'SIGKILL'): void {
+    this.#process.kill(signal);
+  }
+
+  get lines(): string[] {
+    return this.output.split('\n').slice(0, -1);
+  }
+
+  async #until(look: () => string | undefined, what: string): Promise<string> {
+    const deadline = Date.now() + 20_000;
+    for (;;) {
+      const found = look();
+      if (found !== undefined) return found;
+      if (Date.now() > deadline) {
+        throw new Error(`no line with "${what}" in\n${this.output}\n${this.errors}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 15));
+    }
+  }
+}
+
+test('two talk: request, accept, lines both ways, fingerprints, refusals', async () => {
+  const [alice, bob] = [new Chat('alice'), new Chat('bob')];
+  await Promise.all([alice.ready(), bob.ready()]);
+  await alice.type('/connect bob', '* bob is asked to connect');
+  await alice.type('written before\tyou accepted');
+  await bob.sees('* alice asks to connect: /accept alice or /reject alice');
+  await bob.type('/accept', '* you are connected with alice');
+  await alice.sees('* you are connected with bob');
+  expect(await bob.sees('written before')).toBe('[alice] alice: written before\\tyou accepted');
+  await bob.type('//shrug \u001b[31m');
+  expect(await alice.sees('shrug')).toBe('[bob] bob: /shrug \\x1b[31m');
+
+  const prints = await Promise.all([
+    alice.type('/verify bob', 'compare with bob'),
+    bob.type('/verify alice', 'compare with alice'),
+  ]);
+  expect(new Set(prints.map((line) => line.replace(/^.*: /, ''))).size).toBe(1);
+  await alice.type('/leave', '* nobody leaves a conversation between two');
+  await alice.type('/add carol', '* nobody is added to a conversation between two');
+  await alice.type('/dance', '* there is no command /dance');
+  await alice.type('/connect bob', '* you are connected already');
+  await alice.type('/connect nobody', '* there is no such user');
+  await alice.type('/connect carol@elsewhere.example', 'federation is not configured');
+  await alice.type('/members', '* in bob: alice (you, owner), bob');
+
+  expect(await Promise.all([alice.end(), bob.end()])).toEqual([0, 0]);
+  expect(alice.lines.every((line) => /^(\* |\[[^\]]+\] [^:]+: )/.test(line))).toBe(true);
+  expect(alice.lines.some((line) => line.includes('alice: '))).toBe(false);
+});
+
+test('three share a group, and one that was away gets what it missed, in order, once', async () => {
+  const [dora, emil, finn] = [new Chat('dora'), new Chat('emil'), new Chat('finn')];
+  await Promise.all([dora.ready(), emil.ready(), finn.ready()]);
+  for (const [name, other] of [
+    ['emil', emil],
+    ['finn', finn],
+  ] as const) {
+    await dora.type(`/connect ${name}`, 'is asked to connect');
+    await other.sees('asks to connect');
+    await other.type('/accept dora', 'you are connected');
+    await dora.sees(`you are connected with ${name}`);
+  }
+  await dora.type('/group "A trip" emil finn', '* the group A trip is made');
+  await Promise.all([
+    emil.sees('* dora added you to A trip'),
+    finn.sees('dora added you to A trip'),
+  ]);
+  expect(await finn.end()).toBe(0);
+  for (const line of ['one', 'two', 'three']) await dora.type(line);
+  await emil.sees('[A trip] dora: three');
+  await emil.type('four');
+  await dora.sees('[A trip] emil: four');
+
+  const back = new Chat('finn');
+  await back.sees('[A trip] emil: four');
+  expect(back.lines.filter((line) => line.startsWith('['))).toEqual([
+    '[A trip] dora: one',
+    '[A trip] dora: two',
+    '[A trip] dora: three',
+    '[A trip] emil: four',
+  ]);
+  await back.ready();
+  await back.type('/switch A trip', '* lines go to A trip now');
+  await back.type('five');
+  await Promise.all([dora.sees('[A trip] finn: five'), emil.sees('[A trip] finn: five')]);
+
+  await emil.type('/remove finn', '* only an owner of the group removes others');
+  await dora.type('/remove finn', '* you removed finn from A trip');
+  await back.sees('* dora removed you from A trip');
+  await emil.type('/leave', '* you are no longer in A trip');
+  await dora.sees('* emil left A trip');
+  expect(await Promise.all([dora.end(), emil.end(), back.end()])).toEqual([0, 0, 0]);
+});
+
+test('what is unsent at the end of input is named, and goes on at the next start', async () => {
+  const [gina, hugo] = [new Chat('gina', '--wait', '1'), new Chat('hugo', '--stay')];
+  await Promise.all([gina.ready(), hugo.ready()]);
+  await gina.type('/connect hugo', 'is asked');
+  await gina.type('are you there?');
+  expect(await gina.end()).toBe(1);
+  expect(gina.lines.at(-1)).toBe('* not sent yet to hugo: are you there?');
+
+  await hugo.type('/accept', 'you are connected with gina');
+  const again = new Chat('gina', '--wait', '20');
+  expect(await again.end()).toBe(0);
+  expect(await hugo.sees('are you there?')).toBe('[gina] gina: are you there?');
+  expect(hugo.lines.filter((line) => line.includes('are you there?'))).toHaveLength(1);
+  hugo.kill('SIGTERM');
+  expect(await hugo.exit()).toBe(0);
+});
+
+test('a lost homeserver is said and reconnected to, and queued lines are sent once', async () => {
+  const [ines, jan] = [new Chat('ines'), new Chat('jan')];
+  await Promise.all([ines.ready(), jan.ready()]);
+  await ines.type('/connect jan', 'is asked');
+  await jan.sees('asks to connect');
+  await jan.type('/accept', 'you are connected');
+  await ines.sees('you are connected');
+  await world.stop();
+  await ines.sees('* the homeserver does not answer');
+  await ines.type('queued one');
+  await ines.type('queued two');
+  await world.start();
+  await ines.sees('* the homeserver answers again');
+  await jan.sees('queued two');
+
+  expect(jan.lines.filter((line) => line.startsWith('['))).toEqual([
+    '[ines] ines: queued one',
+    '[ines] ines: queued two',
+  ]);
+  expect(await Promise.all([ines.end(), jan.end()])).toEqual([0, 0]);
+});
+
+test('whatever stands in the way of a start is one sentence', async () => {
+  const first = new Chat('karl', '--stay');
+  await first.ready();
+  const second = new Chat('karl');
+  expect(await second.exit()).toBe(1);
+  expect(second.errors).toContain('is in use by another running client');
+  first.kill('SIGINT');
+  expect(await first.exit()).toBe(0);
+
+  const misused = new Chat('lara', '--bogus');
+  expect(await misused.exit()).toBe(2);
+  const taken = new Chat('karl', '--data', join(folder, 'other'));
+  expect(await taken.exit()).toBe(1);
+  expect(taken.errors).toContain('taken');
+  const away = new Chat('mika', '--server', '127.0.0.1:1');
+  expect(await away.exit()).toBe(1);
+  expect(away.errors).toContain('no homeserver answers on 127.0.0.1:1');
+});
