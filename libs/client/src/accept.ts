@@ -108,7 +108,7 @@ async function enterBy(core: Core, lane: string, entering: Entering): Promise<vo
   const { mls, clock, ledger } = core;
   const { keys, joinSecret } = request;
   const tree = joinInfo.ratchetTree?.tls ?? NOTHING;
-  const members = verifiedMembers(core, keys, tree, joinInfo.links);
+  const members = await core.trust.judge(() => verifiedMembers(core, keys, tree, joinInfo.links));
   const [founder, ...others] = members;
   const isTheirs =
     others.length === 0 &&

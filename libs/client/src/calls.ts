@@ -66,12 +66,20 @@ export interface Purse {
 export class Caller {
   readonly #purse: Purse;
   readonly #clock: SkewedClock;
+  readonly #closing: AbortSignal;
   readonly services: Services;
 
-  constructor(services: Services, purse: Purse, clock: SkewedClock) {
-    this.services = services;
-    this.#purse = purse;
-    this.#clock = clock;
+  constructor(parts: {
+    readonly services: Services;
+    readonly purse: Purse;
+    readonly clock: SkewedClock;
+    /** Ends all calls: what they asked for is asked again after the next start. */
+    readonly closing: AbortSignal;
+  }) {
+    this.services = parts.services;
+    this.#purse = parts.purse;
+    this.#clock = parts.clock;
+    this.#closing = parts.closing;
   }
 
   /** A unary call. One that ended UNAVAILABLE is tried once more, with the same token. */
@@ -80,10 +88,10 @@ export class Caller {
     let token = await this.#tokenFor(price);
     for (;;) {
       try {
-        return await call(optionsOf(price, token));
+        return await call(this.#optionsOf(price, token));
       } catch (error) {
         const next = attempts.after(error);
-        if (next === 'fail' || price.signal?.aborted === true) throw error;
+        if (next === 'fail' || this.#isOver(price)) throw error;
         if (next === 'later') await sleep(laterMs(error), price.signal);
         if (next === 'clock') this.#putRight(error);
         if (next === 'token') token = await this.#tokenFor(price);
@@ -101,7 +109,7 @@ export class Caller {
     for (;;) {
       let hasBegun = false;
       try {
-        for await (const message of call(optionsOf(price, token))) {
+        for await (const message of call(this.#optionsOf(price, token))) {
           hasBegun = true;
           yield message;
         }
@@ -109,15 +117,24 @@ export class Caller {
       } catch (error) {
         const next = hasBegun ? 'fail' : attempts.after(error);
         const isOver = ['fail', 'again', 'later'].includes(next);
-        if (isOver || price.signal?.aborted === true) throw error;
+        if (isOver || this.#isOver(price)) throw error;
         if (next === 'clock') this.#putRight(error);
         if (next === 'token') token = await this.#tokenFor(price);
       }
     }
   }
 
+  #isOver({ signal }: Price): boolean {
+    return this.#closing.aborted || signal?.aborted === true;
+  }
+
   async #tokenFor({ token }: Price): Promise<Uint8Array | undefined> {
     return token === undefined ? undefined : this.#purse.take(token);
+  }
+
+  #optionsOf({ sign, signal }: Price, token: Uint8Array | undefined): CallOptions {
+    const signals = signal === undefined ? [this.#closing] : [this.#closing, signal];
+    return { sign, token, signal: AbortSignal.any(signals) };
   }
 
   #putRight(error: unknown): void {
@@ -125,10 +142,6 @@ export class Caller {
       this.#clock.correct(error.facts.serverTimeMs);
     }
   }
-}
-
-function optionsOf({ sign, signal }: Price, token: Uint8Array | undefined): CallOptions {
-  return { sign, token, signal };
 }
 
 /** Tokens are spent by kills and timeouts too; far more than that is a server that is broken. */

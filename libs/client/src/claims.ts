@@ -39,7 +39,9 @@ export async function claimMissing(
   const { addPackages } = await core.caller.ask({ token: 'contact' }, (options) =>
     core.caller.services.queue.claimAddPackages(request, options),
   );
-  const packages = addPackages.map((each) => checked(core, contact, friendshipKey, each));
+  const packages = await core.trust.judge(() =>
+    addPackages.map((each) => checked(core, contact, friendshipKey, each)),
+  );
   if (packages.length === 0) {
     throw new Failure('KEY_PACKAGES_EXHAUSTED', `${contact.userName} cannot be added now`);
   }

@@ -274,7 +274,7 @@ export class Client {
   unfinished(): Unfinished[] {
     return this.#core.ledger
       .list(tasks)
-      .filter(([, { kind }]) => !['release', 'catch-up', 'delete'].includes(kind))
+      .filter(([, { kind }]) => !['release', 'catch-up', 'recheck', 'delete'].includes(kind))
       .map(([key, task]) => {
         const text = task.kind === 'send' ? task.text : undefined;
         return { kind: task.kind, chat: laneOf(key), text };

@@ -102,8 +102,7 @@ async function find(core: Core, name: string): Promise<Found> {
   const response = await core.caller.ask({ token: 'contact' }, (options) =>
     core.caller.services.authentication.findUser({ userName: text }, options),
   );
-  await core.trust.refresh();
-  return verifiedUser(core, text, response);
+  return core.trust.judge(() => verifiedUser(core, text, response));
 }
 
 function verifiedUser(core: Core, userName: string, response: FindUserResponse): Found {

@@ -1,6 +1,6 @@
 import { equal } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
-import { clientWire, printId, scopedWire } from '@roost/core/ids';
+import { clientWire, type GroupId, printId, scopedWire, type UserId } from '@roost/core/ids';
 import {
   makeConnectionAnswer,
   readConnectionAnswer,
@@ -30,17 +30,35 @@ interface Opened {
   readonly sections: readonly SectionContent[];
 }
 
-/** Takes in a direct message. Throws a `Failure` where it is not what it says. */
-export function receiveDirect(core: Core, turn: Turn, sections: readonly Section[]): void {
+/** A direct message that was found to be what it says. */
+export type OpenedDirect =
+  | { readonly kind: 'request'; readonly asking: Contact }
+  | { readonly kind: 'answer'; readonly answer: Answer };
+
+interface Answer {
+  readonly user: UserId;
+  readonly group: GroupId;
+  readonly recoveryKeyHash: Uint8Array;
+  readonly isAccepted: boolean;
+}
+
+/** Opens and verifies a direct message. Throws a `Failure` where it is not what it says. */
+export function openDirect(core: Core, sections: readonly Section[]): OpenedDirect {
   const opened = open(core, sections);
   const [first, ...others] = opened.sections;
   if (first?.type === SectionType.IDENTITY) {
-    return receiveRequest(core, turn, opened.by, first, others);
+    return { kind: 'request', asking: openRequest(core, opened.by, first, others) };
   }
   if (first?.type === SectionType.ANSWER && others.length === 0) {
-    return receiveAnswer(core, turn, opened.by, first);
+    return { kind: 'answer', answer: openAnswer(core, opened.by, first) };
   }
   throw new Failure('MALFORMED', 'a direct message is neither a request nor an answer');
+}
+
+/** Takes in a direct message that was verified. */
+export function receiveDirect(core: Core, turn: Turn, opened: OpenedDirect): void {
+  if (opened.kind === 'request') takeRequest(core, turn, opened.asking);
+  else takeAnswer(core, turn, opened.answer);
 }
 
 /** Rejects a request: the answer is sealed to whoever asked. */
@@ -100,13 +118,12 @@ function open(core: Core, sections: readonly Section[]): Opened {
   throw new Failure('UNAUTHENTICATED', 'a direct message opens with none of our keys');
 }
 
-function receiveRequest(
+function openRequest(
   core: Core,
-  turn: Turn,
   by: ConnectionKey,
   identity: SectionContent,
   others: readonly SectionContent[],
-): void {
+): Contact {
   const { crypto, trust, clock } = core;
   const request = readConnectionRequest(identity.plaintext);
   const { value } = request;
@@ -125,7 +142,7 @@ function receiveRequest(
   if (!isGood) throw new Failure('UNAUTHENTICATED', 'a connection request is not what it says');
 
   const { earKey, linkWrapperKey, participantKey, joinSecret, replyPackage } = value;
-  const asking: Contact = {
+  return {
     user: who.user,
     userName: who.userName,
     standing: 'asking',
@@ -135,7 +152,6 @@ function receiveRequest(
     sinceMs: clock.now(),
     request: { keys: { earKey, linkWrapperKey, participantKey }, joinSecret, replyPackage },
   };
-  takeRequest(core, turn, asking);
 }
 
 function takeRequest(core: Core, turn: Turn, asking: Contact): void {
@@ -161,22 +177,28 @@ function takeRequest(core: Core, turn: Turn, asking: Contact): void {
   }
 }
 
-function receiveAnswer(core: Core, turn: Turn, by: ConnectionKey, section: SectionContent): void {
+function openAnswer(core: Core, by: ConnectionKey, section: SectionContent): Answer {
   const { crypto, trust, clock } = core;
   const answer = readConnectionAnswer(section.plaintext);
   const { clientCredential, groupId, isAccepted } = answer.value;
   const authority = trust.authority(trust.domain);
   const { credential } = verifyClientCredential(crypto, clientCredential, authority, clock.now());
-  const contact = turn.get(contacts, printId(credential.clientId.user));
   const to = { target: ownClient(core).user, connectionPackage: by.connectionPackage };
-  const isGood =
+  if (!verifyConnectionAnswer(crypto, credential.publicKey, answer, to)) {
+    throw new Failure('UNAUTHENTICATED', 'an answer is not what it says');
+  }
+  const { user } = credential.clientId;
+  return { user, group: groupId, recoveryKeyHash: credential.recoveryKeyHash, isAccepted };
+}
+
+function takeAnswer(core: Core, turn: Turn, answer: Answer): void {
+  const contact = turn.get(contacts, printId(answer.user));
+  const isAsked =
     contact?.standing === 'asked' &&
-    printId(contact.group) === printId(groupId) &&
-    equal(contact.recoveryKeyHash, credential.recoveryKeyHash) &&
-    verifyConnectionAnswer(crypto, credential.publicKey, answer, to);
-  if (!isGood) throw new Failure('UNAUTHENTICATED', 'an answer is to nothing that was asked');
+    printId(contact.group) === printId(answer.group) &&
+    equal(contact.recoveryKeyHash, answer.recoveryKeyHash);
   // Who accepts is seen to enter; the answer says it too, and nothing follows from that.
-  if (isAccepted) return;
+  if (!isAsked || answer.isAccepted) return;
   turn.put(contacts, printId(contact.user), { ...contact, standing: 'rejected' });
   core.news.put(turn, { kind: 'rejected', name: contact.userName });
   core.lanes.submit(turn, printId(contact.group), { kind: 'delete' });

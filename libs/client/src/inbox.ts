@@ -7,7 +7,8 @@ import type {
 } from '@roost/proto/roost/authentication/v1/authentication';
 import type { ListenResponse, QueueRun } from '@roost/proto/roost/queue/v1/queue';
 import { accountOf, type Core } from './core.ts';
-import { receiveDirect } from './direct.ts';
+import { openDirect, type OpenedDirect, receiveDirect } from './direct.ts';
+import { isTransient } from './lanes.ts';
 import type { KeyPackages } from './key-packages.ts';
 import type { Turn } from './ledger.ts';
 import type { Following } from './listener.ts';
@@ -126,11 +127,17 @@ function behind(core: Core, turn: Turn): void {
 async function takeDirect(core: Core, { sequence, sections }: DirectQueueMessage): Promise<void> {
   const isNew = sequence >= (core.ledger.get(directReaders, SELF)?.next ?? 0n);
   if (!isNew) return;
-  // Whoever asks may have been signed for by a key that is newer than those we know.
-  await core.trust.refresh().catch(core.report);
-  await core.ledger.turn(async (turn) => {
+  let opened: OpenedDirect | undefined;
+  try {
+    opened = await core.trust.judge(() => openDirect(core, sections));
+  } catch (error) {
+    // What the homeserver could not be asked for comes again; what is forged never gets better.
+    if (!(error instanceof Failure) || isTransient(error)) throw error;
+    core.report(error);
+  }
+  await core.ledger.turn((turn) => {
     turn.put(directReaders, SELF, { next: sequence + 1n });
-    await turn.attempt(async () => receiveDirect(core, turn, sections)).catch(core.report);
+    if (opened !== undefined) receiveDirect(core, turn, opened);
   });
 }
 

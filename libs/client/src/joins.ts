@@ -41,7 +41,7 @@ export async function performJoin(
   const own = core.ledger.get(packages, toHex(welcome.keyPackageRef));
   try {
     if (own === undefined) throw refuse('it is for a KeyPackage that is not ours any more');
-    const { info, adder } = attributed(core, lane, own, welcome);
+    const { info, adder } = await core.trust.judge(() => attributed(core, lane, own, welcome));
     const { state, members } = await fetched(core, own, info, welcome);
     await core.ledger.turn((turn) => {
       const ref = welcome.keyPackageRef;
@@ -104,7 +104,7 @@ async function fetched(core: Core, own: OwnPackage, info: JoinerInfo, welcome: W
   if (epoch !== info.epoch || !equal(groupId, utf8(printId(info.groupId)))) {
     throw refuse('its Welcome is for another group');
   }
-  const members = verifiedMembers(core, info, tree, links);
+  const members = await core.trust.judge(() => verifiedMembers(core, info, tree, links));
   return { state, members };
 }
 

@@ -180,6 +180,7 @@ export function isTransient(error: unknown): boolean {
     'QUEUE_FULL',
     'CLOCK_SKEW',
     'REPLAYED',
+    'LISTENER_REPLACED',
     'EPOCH_TOO_OLD',
   ];
   return transient.includes(error.reason);

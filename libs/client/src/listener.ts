@@ -1,7 +1,7 @@
 import { Failure } from '@roost/core/failure';
 import { backoffMs, MINUTE_MS, SECOND_MS, sleep } from '@roost/core/time';
 import { type Core, fraction } from './core.ts';
-import { isAway } from './lanes.ts';
+import { isAway, isTransient } from './lanes.ts';
 
 /** One of the two queues that a client follows. */
 export interface Following<M> {
@@ -39,7 +39,7 @@ export async function follow<M>(
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof Failure) reachable(!isAway(error));
-      else core.report(error);
+      if (!isTransient(error)) core.report(error);
       const backoff = backoffMs(attempt++, RETRY_FIRST_MS, RETRY_LAST_MS, fraction(core.crypto));
       waitMs = Math.max(backoff, retryAfter(error));
     }

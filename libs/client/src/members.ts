@@ -1,14 +1,16 @@
 import { toHex } from '@roost/core/bytes';
 import { printId } from '@roost/core/ids';
-import { decodeCommitAad } from '@roost/identity/leaf';
+import { MINUTE_MS } from '@roost/core/time';
+import { decodeAddedLeaf, decodeCommitAad } from '@roost/identity/leaf';
 import type { HandshakeMessage } from '@roost/mls/message';
 import { type Core, ownClient } from './core.ts';
 import { peerArrived } from './friends.ts';
+import type { Outcome } from './lanes.ts';
 import type { Turn } from './ledger.ts';
 import { type DeclaredLeaf, memberOf } from './links.ts';
 import { type ClientState, leavesOf } from './mls.ts';
 import { end } from './rooms.ts';
-import { type Group, groups, type Member } from './state.ts';
+import { type Group, groups, type Member, states } from './state.ts';
 import { forgedLeaves, leavingLeaves, tidyNow } from './tidy.ts';
 import { openTitle, roomOf } from './titles.ts';
 
@@ -83,9 +85,37 @@ function tellChanges(core: Core, turn: Turn, { before, after, by, step }: Change
     core.news.put(turn, { kind: 'title', chat: lane, title: after.title, by });
   }
   if (forgedLeaves(after).length > forgedLeaves(before).length) {
+    core.lanes.submit(turn, lane, { kind: 'recheck' });
+  }
+}
+
+/**
+ * Leaves that seem forged may be signed for by a key that is newer than those we knew. What still
+ * seems so is told, and removed by whoever may.
+ */
+export async function performRecheck(core: Core, lane: string, key: string): Promise<Outcome> {
+  await core.trust.refresh(MINUTE_MS);
+  await core.ledger.turn((turn) => {
+    core.lanes.finish(turn, key);
+    const [group, state] = [turn.get(groups, lane), turn.get(states, lane)];
+    if (group === undefined || state === undefined) return;
+    const known = group.members.filter(({ identity }) => identity !== undefined);
+    const declared = new Map<string, DeclaredLeaf>();
+    for (const { signatureKey, addedLeaf } of group.members) {
+      if (addedLeaf.length > 0) declared.set(toHex(signatureKey), decodeAddedLeaf(addedLeaf));
+    }
+    const members = membersAfter(core, { ...group, members: known }, state, declared);
+    const next = { ...group, members };
+    turn.put(groups, lane, next);
+    for (const [user, { identity }] of usersOf(next)) {
+      if (usersOf(group).has(user) || identity === undefined) continue;
+      core.news.put(turn, { kind: 'added', chat: lane, name: identity.userName, by: '' });
+    }
+    if (forgedLeaves(next).length === 0) return;
     core.news.put(turn, { kind: 'forged', chat: lane });
     tidyNow(core, turn, lane);
-  }
+  });
+  return 'on';
 }
 
 /** Everybody who is in a group by a leaf that proves it, each once. */

@@ -11,7 +11,7 @@ import { performJoin } from './joins.ts';
 import type { Outcome, Refusal } from './lanes.ts';
 import type { Turn } from './ledger.ts';
 import { catchUp, performDelete, performLeave, performRelease } from './leave.ts';
-import { usersOf } from './members.ts';
+import { performRecheck, usersOf } from './members.ts';
 import { dropPending, end, markBehind } from './rooms.ts';
 import { leafSigner } from './signers.ts';
 import { contacts, type Group, groups, joinings, pendingCommits, states } from './state.ts';
@@ -52,6 +52,8 @@ export async function perform(core: Core, lane: string, key: string, task: Task)
       return performDelete(core, lane, key);
     case 'release':
       return performRelease(core, key, task);
+    case 'recheck':
+      return performRecheck(core, lane, key);
     case 'catch-up':
       await core.ledger.turn((turn) => core.lanes.finish(turn, key));
       return 'on';
@@ -143,7 +145,13 @@ export async function refused(core: Core, refusal: Refusal): Promise<void> {
 }
 
 /** Tasks that nobody asked for by name. */
-const QUIET: ReadonlySet<Task['kind']> = new Set(['release', 'delete', 'catch-up', 'befriend']);
+const QUIET: ReadonlySet<Task['kind']> = new Set([
+  'release',
+  'delete',
+  'catch-up',
+  'recheck',
+  'befriend',
+]);
 
 /** We stay after all: our own wish to leave is forgotten. */
 function withdraw(turn: Turn, lane: string): void {

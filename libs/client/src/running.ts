@@ -5,6 +5,7 @@ import type { Crypto } from '@roost/crypto/crypto';
 import {
   decodeIssuerKeySet,
   type IssuerKeySet,
+  type TokenClass,
   verifyIssuerKeySet,
 } from '@roost/identity/issuer-keys';
 import { IssuedClass } from '@roost/proto/roost/tokens/v1/tokens';
@@ -51,7 +52,8 @@ export class Running {
     const { domain } = accountOf({ ledger });
     const clock = new SkewedClock(ports.clock ?? systemClock);
     const services = servicesOf(transport, { crypto, clock, audience: domain });
-    const caller = new Caller(services, { take: (each) => this.#wallet.take(each) }, clock);
+    const purse = { take: async (each: TokenClass) => this.#wallet.take(each) };
+    const caller = new Caller({ services, purse, clock, closing: this.#stop.signal });
     const trust = new Trust({ ledger, crypto, clock, services, domain });
     const lanes = new Lanes({
       ledger,

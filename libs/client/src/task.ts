@@ -32,6 +32,8 @@ export type Task =
   | { readonly kind: 'delete' }
   /** The log is read before any task; this one is for lanes that have no other. */
   | { readonly kind: 'catch-up' }
+  /** Judges leaves that seem forged again, by fresh keys of their domain. */
+  | { readonly kind: 'recheck' }
   | { readonly kind: 'release'; readonly handle: Uint8Array; readonly isSilenced: boolean };
 
 /** What a commit is for; it is made anew as often as another one wins. */

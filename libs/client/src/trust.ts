@@ -1,7 +1,7 @@
 import { toHex } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import { type Domain, printUserName } from '@roost/core/ids';
-import { type Clock, HOUR_MS } from '@roost/core/time';
+import { type Clock, HOUR_MS, MINUTE_MS } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import { type Authority, readAuthority } from '@roost/identity/authority';
 import { verifyClientAndName } from '@roost/identity/leaf';
@@ -55,6 +55,20 @@ export class Trust {
   /** The own domain; users of others cannot be met yet. */
   get domain(): Domain {
     return this.#parts.domain;
+  }
+
+  /**
+   * Judges something by the keys that are known, and again by fresh ones where it seems forged: it
+   * may be signed by a key that is newer than those.
+   */
+  async judge<T>(judgement: () => T): Promise<T> {
+    try {
+      return judgement();
+    } catch (error) {
+      if (!(error instanceof Failure) || error.reason !== 'UNAUTHENTICATED') throw error;
+      await this.refresh(MINUTE_MS);
+      return judgement();
+    }
   }
 
   authority(domain: Domain): Authority {

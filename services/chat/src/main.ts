@@ -25,7 +25,11 @@ async function main(): Promise<number> {
     return 0;
   }
   const stop = stopSignal();
+  // Nothing is lost by an end in the middle: every step is written down before it is taken.
+  const giveUp = (): void => process.exit(130);
+  stop.addEventListener('abort', giveUp);
   await using opened = await open(options);
+  stop.removeEventListener('abort', giveUp);
   const screen = new Screen();
   const session = new Session(opened.client, screen);
   await session.begin();
@@ -60,8 +64,8 @@ async function open(options: Options): Promise<NodeClient> {
       inviteCode,
       registering: () => tell(`registering ${userName} at ${server.address} …`),
       report: (error) => {
-        const text = isNativeError(error) ? error.message : String(error);
-        if (!said.has(text)) tell(`unexpected: ${text}`);
+        const text = reported(error);
+        if (!said.has(text)) tell(text);
         said.add(text);
       },
     });
@@ -78,6 +82,14 @@ async function open(options: Options): Promise<NodeClient> {
     }
     throw new CannotStart(plain(error), { cause: error });
   }
+}
+
+/** What nobody answers for, as one line. */
+function reported(error: unknown): string {
+  if (error instanceof Failure && error.reason === 'UNAUTHENTICATED') {
+    return `refused: ${error.message}. If the homeserver was reset, it knows this user no more: give another folder (--data)`;
+  }
+  return `unexpected: ${isNativeError(error) ? error.message : String(error)}`;
 }
 
 /** Waits until everything is done at the homeserver; names what is not. */

@@ -1,3 +1,5 @@
+import { CannotStart } from '@roost/core/cannot-start';
+import { parseDomain, parseUserName, printUserName } from '@roost/core/ids';
 import { nodeCrypto } from '@roost/crypto/node';
 import { connect } from '@roost/rpc/client';
 import { Client } from '../client.ts';
@@ -34,6 +36,7 @@ export async function openNodeClient(options: NodeClientOptions): Promise<NodeCl
   const ports = { store, transport: channel, crypto: nodeCrypto, report };
   const known = await Client.userIn(store);
   if (known === undefined) registering?.();
+  else refuseOther(known, userName, folder);
   const client = opened.use(
     known === undefined
       ? await Client.register({ ...ports, userName, inviteCode })
@@ -41,4 +44,11 @@ export async function openNodeClient(options: NodeClientOptions): Promise<NodeCl
   );
   const all = opened.move();
   return { client, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+/** A folder belongs to one user for ever. */
+function refuseOther(known: string, wanted: string, folder: string): void {
+  const home = parseDomain(known.slice(known.indexOf('@') + 1));
+  if (printUserName(parseUserName(wanted, home)) === known) return;
+  throw new CannotStart(`${folder} belongs to ${known}: give another folder (--data)`);
 }
