@@ -107,6 +107,15 @@ test('transactions that deadlock are run again until both are done', async () =>
   expect(runs).toBe(3);
 });
 
+test('a table that was empty at the last look is read by its index', async () => {
+  await database.query({ text: 'CREATE TABLE waiting (n bigint PRIMARY KEY)' });
+  await database.query({ text: 'VACUUM ANALYZE waiting' });
+  const plan = await database.query<{ 'QUERY PLAN': string }>({
+    text: 'EXPLAIN SELECT n FROM waiting WHERE n = 1',
+  });
+  expect(plan.map((line) => line['QUERY PLAN']).join(' ')).toContain('Index');
+});
+
 test('a statement that takes too long is UNAVAILABLE and leaves a working pool', async () => {
   const slow = database.transaction(async (tx) => await tx.query({ text: 'SELECT pg_sleep(10)' }), {
     statementMs: 50,

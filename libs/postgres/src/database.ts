@@ -33,7 +33,10 @@ export class Database implements Executor, AsyncDisposable {
     // the server has said goodbye, so that each connection needs one too: without it, a database
     // that stops right after us ends the process.
     this.#pool.on('error', ignore);
-    this.#pool.on('connect', (client) => client.on('error', ignore));
+    this.#pool.on('connect', (client) => {
+      client.on('error', ignore);
+      client.query(KEEP_TO_INDEXES).catch(ignore);
+    });
   }
 
   /** Runs one query outside of any transaction. */
@@ -152,6 +155,12 @@ class Transaction implements Executor {
     }
   }
 }
+
+/**
+ * A table that is often empty (an outbox, a queue) looks free to scan right after it was vacuumed. The plan
+ * is kept, the table grows by thousands of rows before the next look, and each read would go through all.
+ */
+const KEEP_TO_INDEXES = 'SET enable_seqscan = off';
 
 const STATEMENT_MS = 20 * SECOND_MS;
 const LOCK_MS = 10 * SECOND_MS;
