@@ -11,7 +11,12 @@ export interface GroupRow {
   readonly usedMonth: number;
 }
 
-/** Keeps everybody else out of these groups until `tx` ends; in the order of ids, which all keep to. */
+/**
+ * Keeps everybody else out of these groups until `tx` ends; in the order of ids, which all keep to.
+ *
+ * `(SELECT $1)` here and in other hot statements: the planner does not see how long the array is, and plans
+ * once and for all.
+ */
 export async function lockGroups(
   tx: Executor,
   ids: readonly Uuid[],
@@ -114,7 +119,7 @@ const lock = statement<[ids: readonly Uuid[]], GroupRow>(
   'ds_lock_groups',
   `SELECT group_id AS id, epoch, roster_version AS "rosterVersion", used_month AS "usedMonth"
      FROM groups
-    WHERE group_id = ANY ($1::uuid[])
+    WHERE group_id = ANY ((SELECT $1::uuid[])::uuid[])
     ORDER BY group_id
       FOR NO KEY UPDATE`,
 );
@@ -140,7 +145,7 @@ const insert = statement<[id: Uuid, month: number], { id: Uuid }>(
 
 const selectRosters = statement<[ids: readonly Uuid[]], { id: Uuid; sealed: Uint8Array }>(
   'ds_find_rosters',
-  'SELECT group_id AS id, sealed FROM rosters WHERE group_id = ANY ($1::uuid[])',
+  'SELECT group_id AS id, sealed FROM rosters WHERE group_id = ANY ((SELECT $1::uuid[])::uuid[])',
 );
 
 const selectState = statement<[id: Uuid], { sealed: Uint8Array }>(

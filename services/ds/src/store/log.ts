@@ -109,8 +109,13 @@ const selectAccepted = rowsStatement<
   'ds_find_accepted',
   { types: ['uuid', 'bytea'] },
   (values) =>
-    `SELECT accepted.group_id AS id, accepted.digest, accepted.sealed
-       FROM accepted JOIN (${values}) AS wanted (group_id, digest) USING (group_id, digest)`,
+    `SELECT wanted.group_id AS id, wanted.digest, found.sealed
+       FROM (${values}) AS wanted (group_id, digest), LATERAL (
+         SELECT sealed
+           FROM accepted
+          WHERE accepted.group_id = wanted.group_id AND accepted.digest = wanted.digest
+          LIMIT 1
+       ) AS found`,
 );
 
 const insertAnswers = rowsStatement<

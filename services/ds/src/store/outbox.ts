@@ -176,7 +176,7 @@ const selectHeads = statement<[ids: readonly Uuid[]], HeadRow>(
   'ds_find_heads',
   `SELECT group_id AS id, destination, incarnation, n
      FROM outbox_heads
-    WHERE group_id = ANY ($1::uuid[])`,
+    WHERE group_id = ANY ((SELECT $1::uuid[])::uuid[])`,
 );
 
 const insertRows = rowsStatement<
@@ -217,7 +217,7 @@ const selectWaiting = statement<
             sum(length(sealed)) OVER (ORDER BY position) - length(sealed) AS bytes_before
        FROM (SELECT position, group_id, incarnation, n, sealed
                FROM outbox
-              WHERE destination = $1 AND partition = $2 AND NOT (group_id = ANY ($3::uuid[]))
+              WHERE destination = $1 AND partition = $2 AND NOT (group_id = ANY ((SELECT $3::uuid[])::uuid[]))
               ORDER BY position
               LIMIT $4) AS waiting
    )
@@ -230,6 +230,7 @@ const selectWaiting = statement<
     ORDER BY oldest.position`,
 );
 
+/** `OFFSET 0` keeps the planner from joining by a scan of the whole table. */
 const deleteRows = rowsStatement<
   readonly [Uuid, number, bigint],
   never,
@@ -241,15 +242,28 @@ const deleteRows = rowsStatement<
     `WITH marks (group_id, incarnation, n) AS (
        ${values}
      ), ended AS (
-       DELETE FROM outbox_heads AS heads
-        USING marks
-        WHERE heads.group_id = marks.group_id AND heads.destination = $1 AND heads.closed
-          AND (heads.incarnation, heads.n) <= (marks.incarnation, marks.n)
+       DELETE FROM outbox_heads
+        WHERE ctid = ANY (ARRAY (
+          SELECT heads.ctid
+            FROM marks, LATERAL (
+              SELECT ctid, closed
+                FROM outbox_heads
+               WHERE group_id = marks.group_id AND destination = $1
+                 AND (incarnation, n) <= (marks.incarnation, marks.n)
+              OFFSET 0
+            ) AS heads
+           WHERE heads.closed))
      )
      DELETE FROM outbox
-      USING marks
-      WHERE outbox.group_id = marks.group_id AND outbox.destination = $1
-        AND (outbox.incarnation, outbox.n) <= (marks.incarnation, marks.n)`,
+      WHERE ctid = ANY (ARRAY (
+        SELECT arrived.ctid
+          FROM marks, LATERAL (
+            SELECT ctid
+              FROM outbox
+             WHERE group_id = marks.group_id AND destination = $1
+               AND (incarnation, n) <= (marks.incarnation, marks.n)
+            OFFSET 0
+          ) AS arrived))`,
 );
 
 const selectStandings = statement<
@@ -276,15 +290,17 @@ const selectStandings = statement<
         ORDER BY incarnation, n
         LIMIT 1
      ) AS lowest ON true
-    WHERE heads.destination = $1 AND heads.group_id = ANY ($2::uuid[])`,
+    WHERE heads.destination = $1 AND heads.group_id = ANY ((SELECT $2::uuid[])::uuid[])`,
 );
 
 const selectPartitions = statement<[destination: Domain], { partition: number }>(
   'ds_waiting_partitions',
-  `SELECT partition
-     FROM generate_series(0, 15) AS partition
-    WHERE EXISTS (SELECT FROM outbox
-                   WHERE outbox.destination = $1 AND outbox.partition = partition.partition)`,
+  `SELECT numbers.partition
+     FROM generate_series(0, 15) AS numbers (partition), LATERAL (
+       SELECT FROM outbox
+        WHERE destination = $1 AND outbox.partition = numbers.partition
+        LIMIT 1
+     ) AS first`,
 );
 
 const selectHeadsAfter = statement<
