@@ -16,8 +16,9 @@ import {
   readStandings,
   readWaiting,
   waitingPartitions,
-} from './store/outbox.ts';
-import type { OutboxRow, Standing } from './store/outbox.ts';
+} from './store/waiting.ts';
+import type { OutboxRow } from './store/outbox.ts';
+import type { Standing } from './store/waiting.ts';
 import { Wakeup } from './wakeup.ts';
 
 export interface DispatcherPorts {
