@@ -156,6 +156,16 @@ test.each(doors)(
   },
 );
 
+test.each(doors)('%s gives no random byte twice', (_, crypto) => {
+  const draws = Array.from({ length: 3_000 }, (_each, at) => crypto.random(12 + (at % 40)));
+  const heads = new Set(draws.map((bytes) => String(bytes.subarray(0, 12))));
+  const tails = new Set(draws.map((bytes) => String(bytes.subarray(-12))));
+  expect(heads.size).toBe(draws.length);
+  expect(tails.size).toBe(draws.length);
+  const all = draws.reduce((sum, bytes) => sum + bytes.filter((byte) => byte === 0).length, 0);
+  expect(all / draws.reduce((sum, { length }) => sum + length, 0)).toBeLessThan(0.01);
+});
+
 test.each(doors)('%s compares by content and length', (_, crypto) => {
   expect(crypto.equal(hex('0102'), hex('0102'))).toBe(true);
   expect(crypto.equal(hex('0102'), hex('0103'))).toBe(false);

@@ -19,7 +19,7 @@ import type { Crypto, KeyPair } from './crypto.ts';
 /** The door of servers and of clients on Node: `node:crypto` alone. */
 export const nodeCrypto: Crypto = {
   // Ciphers are given a KeyObject: what a raw key costs beside it is 8 µs (Node 24), more than the cipher.
-  random: (size) => randomFillSync(new Uint8Array(size)),
+  random,
   equal: (a, b) => a.length === b.length && timingSafeEqual(a, b),
   sha256: (bytes) => digest('sha256', bytes),
   sha384: (bytes) => digest('sha384', bytes),
@@ -157,6 +157,23 @@ function publicKeyOf(crv: Curve, privateKey: Uint8Array): Uint8Array<ArrayBuffer
   assert(x !== undefined, 'a private key exports its public key');
   return fromBase64url(x);
 }
+
+/** Small draws come out of a larger one, each byte once: 0.2 instead of 2 µs for a nonce. */
+function random(size: number): Uint8Array<ArrayBuffer> {
+  if (size > DRAWN_AHEAD_BYTES / 16) return randomFillSync(new Uint8Array(size));
+  if (drawnUsed + size > DRAWN_AHEAD_BYTES) {
+    randomFillSync(drawnAhead);
+    drawnUsed = 0;
+  }
+  const bytes = drawnAhead.slice(drawnUsed, drawnUsed + size);
+  drawnAhead.fill(0, drawnUsed, drawnUsed + size);
+  drawnUsed += size;
+  return bytes;
+}
+
+const DRAWN_AHEAD_BYTES = 4096;
+const drawnAhead = new Uint8Array(DRAWN_AHEAD_BYTES);
+let drawnUsed = DRAWN_AHEAD_BYTES;
 
 /** A digest as text costs less than one as a Buffer, which has memory of its own to be collected. */
 function digest(algorithm: 'sha256' | 'sha384', bytes: Uint8Array): Uint8Array<ArrayBuffer> {
