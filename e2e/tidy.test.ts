@@ -45,7 +45,7 @@ const allowed: Record<string, { readonly ours: string; readonly doors: string }>
   },
   'libs/rpc': {
     ours: 'core crypto identity proto',
-    doors: '@bufbuild/protobuf @grpc/grpc-js nice-grpc-common',
+    doors: '@bufbuild/protobuf @grpc/grpc-js',
   },
   'libs/bus': { ours: 'core crypto proto', doors: '' },
   'libs/service': { ours: 'core', doors: 'pino zod' },

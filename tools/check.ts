@@ -19,7 +19,7 @@ const steps: Step[] = [
   },
   { name: 'tsc', command: [bin('tsc'), '--noEmit', '-p', '.'] },
   { name: 'oxfmt', command: [bin('oxfmt'), '--check', '.'] },
-  { name: 'knip', command: [bin('knip'), '--no-progress'] },
+  { name: 'knip', command: [bin('knip'), '--no-progress', '--no-config-hints'] },
   { name: 'buf lint', command: [bin('buf'), 'lint', 'proto'] },
 ];
 
