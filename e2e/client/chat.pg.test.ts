@@ -1,12 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Chat } from '@roost/e2e/terminal';
 import { World } from '@roost/e2e/world';
 
-const MAIN = join(import.meta.dirname, '../../services/chat/src/main.ts');
 const folder = mkdtempSync(join(tmpdir(), 'roost-chat-'));
 const running = new Set<Chat>();
 let world: World;
@@ -20,79 +18,15 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** The terminal client of somebody, in a process of its own with piped input. */
-class Chat {
-  readonly #process: ChildProcess;
-  output = '';
-  errors = '';
-  #read = 0;
-
-  constructor(name: string, ...options: string[]) {
-    const where = ['--server', world.address, '--data', join(folder, name)];
-    const args = ['--disable-warning=ExperimentalWarning', MAIN, name, ...where, ...options];
-    this.#process = spawn(process.execPath, args);
-    this.#process.stdout?.on('data', (chunk: Buffer) => (this.output += String(chunk)));
-    this.#process.stderr?.on('data', (chunk: Buffer) => (this.errors += String(chunk)));
-    running.add(this);
-  }
-
-  /** Types lines; the last one is answered by a line that holds these words. */
-  async type(line: string, answer?: string): Promise<string> {
-    this.#process.stdin?.write(`${line}\n`);
-    return answer === undefined ? '' : this.sees(answer);
-  }
-
-  /** The next line of output that holds these words; those before it are passed over. */
-  async sees(words: string): Promise<string> {
-    return this.#until(() => {
-      const lines = this.output.split('\n').slice(0, -1);
-      const at = lines.findIndex((line, index) => index >= this.#read && line.includes(words));
-      if (at >= 0) this.#read = at + 1;
-      return lines[at];
-    }, words);
-  }
-
-  ready(): Promise<string> {
-    return this.#until(() => (this.errors.includes('is ready') ? 'ready' : undefined), 'is ready');
-  }
-
-  /** Ends the input and returns the exit code. */
-  async end(): Promise<number | null> {
-    this.#process.stdin?.end();
-    return this.exit();
-  }
-
-  async exit(): Promise<number | null> {
-    if (this.#process.exitCode === null && this.#process.signalCode === null) {
-      await once(this.#process, 'close');
-    }
-    running.delete(this);
-    return this.#process.exitCode;
-  }
-
-  kill(signal: NodeJS.Signals = 'SIGKILL'): void {
-    this.#process.kill(signal);
-  }
-
-  get lines(): string[] {
-    return this.output.split('\n').slice(0, -1);
-  }
-
-  async #until(look: () => string | undefined, what: string): Promise<string> {
-    const deadline = Date.now() + 20_000;
-    for (;;) {
-      const found = look();
-      if (found !== undefined) return found;
-      if (Date.now() > deadline) {
-        throw new Error(`no line with "${what}" in\n${this.output}\n${this.errors}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 15));
-    }
-  }
+/** The terminal client of somebody, ended at the latest when the tests are. */
+function open(name: string, ...options: string[]): Chat {
+  const chat = new Chat({ address: world.address, folder }, name, ...options);
+  running.add(chat);
+  return chat;
 }
 
 test('two talk: request, accept, lines both ways, fingerprints, refusals', async () => {
-  const [alice, bob] = [new Chat('alice'), new Chat('bob')];
+  const [alice, bob] = [open('alice'), open('bob')];
   await Promise.all([alice.ready(), bob.ready()]);
   await alice.type('/connect bob', '* bob is asked to connect');
   await alice.type('written before\tyou accepted');
@@ -122,7 +56,7 @@ test('two talk: request, accept, lines both ways, fingerprints, refusals', async
 });
 
 test('three share a group, and one that was away gets what it missed, in order, once', async () => {
-  const [dora, emil, finn] = [new Chat('dora'), new Chat('emil'), new Chat('finn')];
+  const [dora, emil, finn] = [open('dora'), open('emil'), open('finn')];
   await Promise.all([dora.ready(), emil.ready(), finn.ready()]);
   for (const [name, other] of [
     ['emil', emil],
@@ -144,7 +78,7 @@ test('three share a group, and one that was away gets what it missed, in order, 
   await emil.type('four');
   await dora.sees('[A trip] emil: four');
 
-  const back = new Chat('finn');
+  const back = open('finn');
   await back.sees('[A trip] emil: four');
   expect(back.lines.filter((line) => line.startsWith('['))).toEqual([
     '[A trip] dora: one',
@@ -166,7 +100,7 @@ test('three share a group, and one that was away gets what it missed, in order, 
 });
 
 test('what is unsent at the end of input is named, and goes on at the next start', async () => {
-  const [gina, hugo] = [new Chat('gina', '--wait', '1'), new Chat('hugo', '--stay')];
+  const [gina, hugo] = [open('gina', '--wait', '1'), open('hugo', '--stay')];
   await Promise.all([gina.ready(), hugo.ready()]);
   await gina.type('/connect hugo', 'is asked');
   await gina.type('are you there?');
@@ -174,7 +108,7 @@ test('what is unsent at the end of input is named, and goes on at the next start
   expect(gina.lines.at(-1)).toBe('* not sent yet to hugo: are you there?');
 
   await hugo.type('/accept', 'you are connected with gina');
-  const again = new Chat('gina', '--wait', '20');
+  const again = open('gina', '--wait', '20');
   expect(await again.end()).toBe(0);
   expect(await hugo.sees('are you there?')).toBe('[gina] gina: are you there?');
   expect(hugo.lines.filter((line) => line.includes('are you there?'))).toHaveLength(1);
@@ -183,7 +117,7 @@ test('what is unsent at the end of input is named, and goes on at the next start
 });
 
 test('a lost homeserver is said and reconnected to, and queued lines are sent once', async () => {
-  const [ines, jan] = [new Chat('ines'), new Chat('jan')];
+  const [ines, jan] = [open('ines'), open('jan')];
   await Promise.all([ines.ready(), jan.ready()]);
   await ines.type('/connect jan', 'is asked');
   await jan.sees('asks to connect');
@@ -205,20 +139,20 @@ test('a lost homeserver is said and reconnected to, and queued lines are sent on
 });
 
 test('whatever stands in the way of a start is one sentence', async () => {
-  const first = new Chat('karl', '--stay');
+  const first = open('karl', '--stay');
   await first.ready();
-  const second = new Chat('karl');
+  const second = open('karl');
   expect(await second.exit()).toBe(1);
   expect(second.errors).toContain('is in use by another running client');
   first.kill('SIGINT');
   expect(await first.exit()).toBe(0);
 
-  const misused = new Chat('lara', '--bogus');
+  const misused = open('lara', '--bogus');
   expect(await misused.exit()).toBe(2);
-  const taken = new Chat('karl', '--data', join(folder, 'other'));
+  const taken = open('karl', '--data', join(folder, 'other'));
   expect(await taken.exit()).toBe(1);
   expect(taken.errors).toContain('taken');
-  const away = new Chat('mika', '--server', '127.0.0.1:1');
+  const away = open('mika', '--server', '127.0.0.1:1');
   expect(await away.exit()).toBe(1);
   expect(away.errors).toContain('no homeserver answers on 127.0.0.1:1');
 });

@@ -1,9 +1,7 @@
 import { Failure } from '@roost/core/failure';
-import { parseUserName, printId, printUserName, type UserId } from '@roost/core/ids';
-import { sleep } from '@roost/core/time';
-import { roleOf } from '@roost/mls/room';
+import { printId, type UserId } from '@roost/core/ids';
+import { type Chat, type ChatMember, Chats, type Unfinished } from './chats.ts';
 import { assertAllowed, participantOf } from './commits.ts';
-import { fingerprintOf } from './connect.ts';
 import { encodeContent, MESSAGE_ID_BYTES } from './content.ts';
 import { accountOf, type Core, ownClient } from './core.ts';
 import { drawGroupId, found, invite } from './groups.ts';
@@ -11,58 +9,20 @@ import { addLine, lastLines, type Line } from './history.ts';
 import { Ledger, type Turn } from './ledger.ts';
 import { usersOf } from './members.ts';
 import { type ClientEvent, newsShelves } from './news.ts';
+import { People } from './people.ts';
 import { type Applicant, draftAccount } from './registration.ts';
 import { type Ports, Running } from './running.ts';
-import {
-  accounts,
-  type Contact,
-  contacts,
-  type Group,
-  groups,
-  SELF,
-  stateShelves,
-  states,
-} from './state.ts';
+import { accounts, contacts, groups, SELF, stateShelves } from './state.ts';
 import type { Store } from './store.ts';
-import { laneOf, type Task, tasks } from './task.ts';
+import { type Task, tasks } from './task.ts';
 import { roomOf } from './titles.ts';
 import { walletShelves } from './wallet.ts';
 
-export type { ClientEvent, Line, Store };
+export type { Chat, ChatMember, ClientEvent, Line, Store, Unfinished };
 
 export interface ClientOptions extends Ports {
   readonly store: Store;
 }
-
-/** A conversation of two, or a group. */
-export interface Chat {
-  /** The group's id in text; what all calls name a chat by. */
-  readonly id: string;
-  readonly kind: 'dm' | 'group';
-  /** The other's name, or the title. */
-  readonly name: string;
-  /** Whether messages are sent, or kept until the other one accepts. */
-  readonly isOpen: boolean;
-}
-
-export interface ChatMember {
-  /** `name@domain`; empty where the member is not who it says. */
-  readonly name: string;
-  readonly isOwner: boolean;
-  readonly isSelf: boolean;
-}
-
-/** Something that is not done at the homeserver yet. */
-export interface Unfinished {
-  readonly kind: Task['kind'];
-  readonly chat: string;
-  /** The text of a message. */
-  readonly text?: string | undefined;
-}
-
-/** How long a new contact may take to tell how it is added to groups. */
-const FRIENDSHIP_MS = 30_000;
-const POLL_MS = 50;
 
 /**
  * A client of a homeserver. What it is told to do is written down before it is done: calls that
@@ -70,10 +30,14 @@ const POLL_MS = 50;
  */
 export class Client {
   readonly #running: Running;
+  readonly #people: People;
+  readonly #chats: Chats;
   readonly #store: Store;
 
   private constructor(running: Running, store: Store) {
     this.#running = running;
+    this.#people = new People(running.core, running.signal);
+    this.#chats = new Chats(running.core, this.#people);
     this.#store = store;
   }
 
@@ -131,22 +95,24 @@ export class Client {
 
   /** Asks somebody to connect; done when the request lies in the other's queue. */
   async connect(name: string): Promise<void> {
-    parseUserName(name, accountOf(this.#core).domain);
+    this.#people.printed(name);
     const group = drawGroupId(this.#core);
     await this.#submit(printId(group), { kind: 'connect', name, group });
   }
 
   /** The names of those who ask to connect, the oldest first. */
   requests(): string[] {
-    return this.#asking().map(({ userName }) => userName);
+    return this.#people.asking().map(({ userName }) => userName);
   }
 
   /** Accepts a request, the oldest one where no name is given; done when both can talk. */
   async accept(name?: string): Promise<string> {
-    const { user, userName } = this.#askingOf(name);
+    const { user, userName } = this.#people.askingAs(name);
     await this.#do((turn) => {
       const contact = turn.get(contacts, printId(user));
-      if (contact?.standing !== 'asking') throw noRequest(name);
+      if (contact?.standing !== 'asking') {
+        throw new Failure('USER_UNKNOWN', `${userName} does not ask to connect any more`);
+      }
       turn.put(contacts, printId(user), { ...contact, standing: 'accepting' });
       return this.#core.lanes.submit(turn, printId(contact.group), { kind: 'accept', user });
     });
@@ -155,7 +121,7 @@ export class Client {
 
   /** Rejects a request; done when the answer lies in the other's queue. */
   async reject(name?: string): Promise<string> {
-    const { user, userName, group } = this.#askingOf(name);
+    const { user, userName, group } = this.#people.askingAs(name);
     const messageId = this.#core.crypto.random(16);
     await this.#submit(printId(group), { kind: 'reject', user, messageId });
     return userName;
@@ -163,7 +129,7 @@ export class Client {
 
   /** Makes a group of people whom we are connected with; returns its chat. */
   async createGroup(title: string, names: readonly string[]): Promise<string> {
-    const users = await this.#friends(names);
+    const users = await this.#people.friends(names);
     const id = drawGroupId(this.#core);
     await this.#do(async (turn) => {
       await found(this.#core, turn, { id, kind: 'group', title });
@@ -177,9 +143,9 @@ export class Client {
 
   /** Adds people whom we are connected with. */
   async add(chat: string, names: readonly string[]): Promise<void> {
-    const { group, state } = this.#member(chat);
+    const { group, state } = this.#chats.joined(chat);
     assertAllowed(this.#core, group, state, { kind: 'add', participants: [] });
-    const users = await this.#friends(names);
+    const users = await this.#people.friends(names);
     const present = usersOf(group);
     const again = users.find((user) => present.has(printId(user)));
     if (again !== undefined) {
@@ -192,8 +158,8 @@ export class Client {
 
   /** Removes somebody with all their clients. */
   async remove(chat: string, name: string): Promise<void> {
-    const { group, state } = this.#member(chat);
-    const printed = this.#printed(name);
+    const { group, state } = this.#chats.joined(chat);
+    const printed = this.#people.printed(name);
     const member = [...usersOf(group).values()].find(
       ({ identity }) => identity?.userName === printed,
     );
@@ -211,14 +177,14 @@ export class Client {
 
   /** Leaves a group; done when the hub takes nothing more from us. */
   async leave(chat: string): Promise<void> {
-    const { group, state } = this.#member(chat);
+    const { group, state } = this.#chats.joined(chat);
     // The last owner hands the group over first; a conversation of two is never left.
     if (group.kind === 'dm') assertAllowed(this.#core, group, state, { kind: 'leave' });
     await this.#submit(chat, { kind: 'leave' });
   }
 
   async setTitle(chat: string, title: string): Promise<void> {
-    const { group, state } = this.#member(chat);
+    const { group, state } = this.#chats.joined(chat);
     assertAllowed(this.#core, group, state, { kind: 'room', next: roomOf(state) });
     if (group.kind === 'dm') {
       throw new Failure('NOT_ALLOWED', 'a conversation between two has no title');
@@ -228,31 +194,22 @@ export class Client {
 
   /** Who is in a chat. */
   members(chat: string): ChatMember[] {
-    const { group, state } = this.#member(chat);
-    const room = roomOf(state);
-    return group.members.map(({ identity, participant }) => ({
-      name: identity?.userName ?? '',
-      isOwner: roleOf(room, participant) === 'owner',
-      isSelf: identity !== undefined && printId(identity.user) === printId(this.userId),
-    }));
+    return this.#chats.members(chat);
   }
 
   /** All chats that we are in, or that wait for the other one. */
   chats(): Chat[] {
-    const all = this.#core.ledger.list(groups).filter(([, group]) => isShown(group));
-    return all.flatMap(([id, group]) => this.#chatOf(id, group) ?? []);
+    return this.#chats.all();
   }
 
   /** Any chat that there is or was, by its id. */
   chat(id: string): Chat | undefined {
-    const group = this.#core.ledger.get(groups, id);
-    return group === undefined ? undefined : this.#chatOf(id, group);
+    return this.#chats.find(id);
   }
 
   /** Writes a message down; it is sent when it can be. `sent` resolves when the hub has it. */
   async send(chat: string, text: string): Promise<{ readonly sent: Promise<void> }> {
-    const group = this.#core.ledger.get(groups, chat);
-    if (group === undefined || !isShown(group)) throw notMember();
+    this.#chats.group(chat);
     const messageId = this.#core.crypto.random(MESSAGE_ID_BYTES);
     const content = encodeContent({ kind: 'text', messageId, text });
     const sender = this.userName;
@@ -272,27 +229,12 @@ export class Client {
 
   /** What is not done yet, in its order; what the client does by itself is left out. */
   unfinished(): Unfinished[] {
-    return this.#core.ledger
-      .list(tasks)
-      .filter(([, { kind }]) => !['release', 'catch-up', 'recheck', 'delete'].includes(kind))
-      .map(([key, task]) => {
-        const text = task.kind === 'send' ? task.text : undefined;
-        return { kind: task.kind, chat: laneOf(key), text };
-      });
+    return this.#chats.unfinished();
   }
 
   /** The same digits on both sides, to be compared over another way. */
   fingerprint(name: string): string {
-    const { signing, recovery } = accountOf(this.#core);
-    const { crypto } = this.#core;
-    const printed = this.#printed(name);
-    const contact = this.#contact(printed);
-    if (contact === undefined) {
-      throw new Failure('USER_UNKNOWN', `nothing is known of ${printed}; connect first`);
-    }
-    const clientKey = signing.publicKey;
-    const recoveryKeyHash = crypto.sha256(recovery.publicKey);
-    return fingerprintOf(this.#core, [contact, { user: this.userId, clientKey, recoveryKeyHash }]);
+    return this.#people.fingerprint(name);
   }
 
   /** Stops. What is not done is done after the next start. */
@@ -302,72 +244,6 @@ export class Client {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  #chatOf(id: string, group: Group): Chat | undefined {
-    if (group.kind === 'group') {
-      return { id, kind: 'group', name: group.title, isOpen: group.standing === 'active' };
-    }
-    const contact = this.#core.ledger
-      .list(contacts)
-      .map(([, each]) => each)
-      .find((each) => printId(each.group) === id);
-    const name = contact?.userName ?? '';
-    return { id, kind: 'dm', name, isOpen: contact?.standing === 'connected' };
-  }
-
-  #asking(): Contact[] {
-    return this.#core.ledger
-      .list(contacts)
-      .map(([, contact]) => contact)
-      .filter(({ standing }) => standing === 'asking')
-      .toSorted((a, b) => a.sinceMs - b.sinceMs);
-  }
-
-  #askingOf(name: string | undefined): Contact {
-    const asking = this.#asking();
-    const printed = name === undefined ? undefined : this.#printed(name);
-    const contact =
-      printed === undefined ? asking[0] : asking.find(({ userName }) => userName === printed);
-    if (contact === undefined) throw noRequest(printed);
-    return contact;
-  }
-
-  #contact(printed: string): Contact | undefined {
-    const all = this.#core.ledger.list(contacts).map(([, contact]) => contact);
-    return all.find(({ userName }) => userName === printed);
-  }
-
-  #printed(name: string): string {
-    return printUserName(parseUserName(name, accountOf(this.#core).domain));
-  }
-
-  /** Contacts by their names, once they have told how they are added. */
-  async #friends(names: readonly string[]): Promise<UserId[]> {
-    const printed = [...new Set(names.map((name) => this.#printed(name)))];
-    for (const name of printed) {
-      if (this.#contact(name)?.standing !== 'connected') {
-        throw new Failure('NOT_ALLOWED', `you are not connected with ${name}; connect first`);
-      }
-    }
-    const deadline = Date.now() + FRIENDSHIP_MS;
-    const late = (): string | undefined =>
-      printed.find((name) => this.#contact(name)?.token === undefined);
-    while (late() !== undefined && Date.now() < deadline && !this.#running.signal.aborted) {
-      await sleep(POLL_MS, this.#running.signal);
-    }
-    const missing = late();
-    if (missing !== undefined) {
-      throw new Failure('UNAVAILABLE', `${missing} has not said yet how to be added; try later`);
-    }
-    return printed.flatMap((name) => this.#contact(name)?.user ?? []);
-  }
-
-  #member(chat: string) {
-    const { ledger } = this.#core;
-    const [group, state] = [ledger.get(groups, chat), ledger.get(states, chat)];
-    if (group === undefined || state === undefined || !isShown(group)) throw notMember();
-    return { group, state };
   }
 
   async #submit(lane: string, task: Task): Promise<void> {
@@ -386,19 +262,4 @@ export class Client {
 
 async function openLedger(store: Store): Promise<Ledger> {
   return Ledger.open(store, [...stateShelves, ...walletShelves, ...newsShelves, tasks]);
-}
-
-function isShown(group: Group): boolean {
-  return group.standing !== 'gone' && !group.isLeaving;
-}
-
-function notMember(): Failure {
-  return new Failure('GROUP_UNKNOWN', 'you are not in this chat');
-}
-
-function noRequest(name: string | undefined): Failure {
-  return new Failure(
-    'USER_UNKNOWN',
-    name === undefined ? 'nobody asks to connect' : `${name} does not ask to connect`,
-  );
 }

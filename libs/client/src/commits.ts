@@ -20,7 +20,8 @@ import { isTransient, type Outcome } from './lanes.ts';
 import { declare, type DeclaredLeaf } from './links.ts';
 import { usersOf } from './members.ts';
 import type { ClientState, MadeCommit, Proposal } from './mls.ts';
-import { dropPending, markBehind, mergePending, receive } from './rooms.ts';
+import { mergePending, receive } from './rooms.ts';
+import { dropPending, markBehind } from './standing.ts';
 import { leafSigner, newKeySigner } from './signers.ts';
 import {
   type Group,
@@ -141,7 +142,6 @@ function planOf(core: Core, group: Group, state: ClientState, change: Change): P
     proposalType: 'group_context_extensions',
     groupContextExtensions: { extensions: withRoom(state.groupContext.extensions, room) },
   });
-  const plain = (proposals: Proposal[]): Plan => ({ proposals, declared: [], added: [] });
   const room = roomOf(state);
   switch (change.kind) {
     case 'add':
@@ -175,6 +175,10 @@ function planOf(core: Core, group: Group, state: ClientState, change: Change): P
       return forged.length === 0 && !hasProposals ? undefined : plain(forged);
     }
   }
+}
+
+function plain(proposals: Proposal[]): Plan {
+  return { proposals, declared: [], added: [] };
 }
 
 function planAdd(

@@ -59,7 +59,7 @@ export async function performConnect(
         return undefined;
       }
       refuseKnown(contact);
-      return ask(core, turn, key, task, target);
+      return ask(core, turn, { key, task, target });
     });
     return 'on';
   }
@@ -128,13 +128,17 @@ function verifiedUser(core: Core, userName: string, response: FindUserResponse):
   return { user, userName, clients: valid };
 }
 
+interface Asking {
+  readonly key: string;
+  readonly task: Connect;
+  readonly target: Found;
+}
+
 /** Writes down the group of two and the request, before anybody hears of either. */
 async function ask(
   core: Core,
   turn: Parameters<typeof found>[1],
-  key: string,
-  task: Connect,
-  target: Found,
+  { key, task, target }: Asking,
 ): Promise<void> {
   const group = await found(core, turn, { id: task.group, kind: 'dm', title: '' });
   const joinSecret = core.crypto.random(32);

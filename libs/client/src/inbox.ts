@@ -12,7 +12,8 @@ import { isTransient } from './lanes.ts';
 import type { KeyPackages } from './key-packages.ts';
 import type { Turn } from './ledger.ts';
 import type { Following } from './listener.ts';
-import { markBehind, receive } from './rooms.ts';
+import { receive } from './rooms.ts';
+import { markBehind } from './standing.ts';
 import { clientSigner, qsClientSigner } from './signers.ts';
 import { directReaders, groups, queueReaders, SELF } from './state.ts';
 

@@ -9,7 +9,7 @@ import { encodeMlsMessage } from 'ts-mls';
 import { accountOf, type Core } from './core.ts';
 import type { Turn } from './ledger.ts';
 import { newLeaf } from './links.ts';
-import { LIFETIME_MS } from './mls.ts';
+import { LIFETIME_MS } from './mls-config.ts';
 import { type OwnPackage, packages } from './state.ts';
 import { qsClientSigner } from './signers.ts';
 

@@ -7,7 +7,8 @@ import { type Core, ownClient } from './core.ts';
 import { noGroup } from './groups.ts';
 import type { Outcome } from './lanes.ts';
 import { usersOf } from './members.ts';
-import { end, markBehind, receive, receiveEarly } from './rooms.ts';
+import { receive, receiveEarly } from './rooms.ts';
+import { end, markBehind } from './standing.ts';
 import { leafSigner, qsClientSigner } from './signers.ts';
 import { type Group, groups, states } from './state.ts';
 import { type Task, tasks } from './task.ts';
@@ -105,17 +106,17 @@ export async function performLeave(
     });
     return 'on';
   }
-  return propose(core, lane, key, group, task.proposal);
+  return propose(core, key, group, task.proposal);
 }
 
 async function propose(
   core: Core,
-  lane: string,
   key: string,
   group: Group,
   proposal: Uint8Array,
 ): Promise<Outcome> {
   const { caller, ledger } = core;
+  const lane = printId(group.id);
   const request = {
     groupId: scopedWire(group.id),
     earKey: group.keys.earKey,

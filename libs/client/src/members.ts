@@ -9,7 +9,7 @@ import type { Outcome } from './lanes.ts';
 import type { Turn } from './ledger.ts';
 import { type DeclaredLeaf, memberOf } from './links.ts';
 import { type ClientState, leavesOf } from './mls.ts';
-import { end } from './rooms.ts';
+import { end } from './standing.ts';
 import { type Group, groups, type Member, states } from './state.ts';
 import { forgedLeaves, leavingLeaves, tidyNow } from './tidy.ts';
 import { openTitle, roomOf } from './titles.ts';

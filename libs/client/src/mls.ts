@@ -1,5 +1,5 @@
 import { Failure } from '@roost/core/failure';
-import { HOUR_MS, DAY_MS } from '@roost/core/time';
+import { HOUR_MS } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import { EXTENSION } from '@roost/mls/extensions';
 import {
@@ -12,17 +12,14 @@ import {
 } from '@roost/mls/message';
 import { ciphersuiteOf, SUITE_1 } from '@roost/mls/provider';
 import {
-  type ClientConfig,
   type ClientState,
   createApplicationMessage,
   createCommit,
   createGroup,
   createGroupInfoWithExternalPub,
   createProposal,
-  decodeGroupState,
   decodeMlsMessage,
   emptyPskIndex,
-  encodeGroupState,
   encodeMlsMessage,
   generateKeyPackageWithKey,
   joinGroup,
@@ -38,7 +35,7 @@ import type { Extension } from 'ts-mls/extension.js';
 import type { LeafNode } from 'ts-mls/leafNode.js';
 import { unprotectPrivateMessage } from 'ts-mls/messageProtection.js';
 import { decodeRatchetTree, encodeRatchetTree, type RatchetTree } from 'ts-mls/ratchetTree.js';
-import type { Shelf } from './ledger.ts';
+import { KEY_RETENTION, LIFETIME_MS, mlsConfig } from './mls-config.ts';
 
 export type { ClientState, KeyPackage, PrivateKeyPackage, Proposal };
 
@@ -56,42 +53,6 @@ export interface MadeCommit {
   readonly welcome: Uint8Array | undefined;
 }
 
-const KEY_RETENTION = {
-  retainKeysForEpochs: 2,
-  retainKeysForGenerations: 64,
-  // A queue that overflowed leaves gaps of this order.
-  maximumForwardRatchetSteps: 4096,
-};
-
-const config: ClientConfig = {
-  keyRetentionConfig: KEY_RETENTION,
-  // The lifetime of a KeyPackage is checked by us when it is added, and by the hub.
-  lifetimeConfig: { maximumTotalLifetime: 0n, validateLifetimeOnReceive: false },
-  keyPackageEqualityConfig: {
-    compareKeyPackages: (a, b) =>
-      sameBytes(a.leafNode.signaturePublicKey, b.leafNode.signaturePublicKey),
-    compareKeyPackageToLeafNode: (a, b) =>
-      sameBytes(a.leafNode.signaturePublicKey, b.signaturePublicKey),
-  },
-  // Contents are padded before they are encrypted.
-  paddingConfig: { kind: 'alwaysPad', paddingLength: 0 },
-  // Who is behind a leaf is proved by its identity link (`links.ts`), which MLS does not see.
-  authService: { validateCredential: async ({ credentialType }) => credentialType === 'basic' },
-};
-
-/** The MLS states of groups, as ts-mls writes them. */
-export function mlsShelf(prefix: string): Shelf<ClientState> {
-  return {
-    prefix,
-    encode: encodeGroupState,
-    decode: (bytes) => {
-      const decoded = decodeGroupState(bytes, 0);
-      if (decoded === undefined) throw invalid('a stored group state does not decode');
-      return { ...decoded[0], clientConfig: config };
-    },
-  };
-}
-
 /** What a client does with MLS (RFC 9420), by ts-mls over our own cryptography. */
 export class Mls {
   readonly #suite: CiphersuiteImpl;
@@ -107,7 +68,6 @@ export class Mls {
     readonly extensions: Extension[];
     readonly nowMs: number;
   }) {
-    const seconds = (ms: number): bigint => BigInt(Math.floor(ms / 1000));
     return generateKeyPackageWithKey(
       { credentialType: 'basic', identity: leaf.identity },
       {
@@ -137,7 +97,7 @@ export class Mls {
       privatePackage,
       extensions,
       suite,
-      config,
+      mlsConfig,
     );
     return {
       state,
@@ -179,7 +139,7 @@ export class Mls {
       false,
       this.#suite,
       parseTree(from.tree),
-      config,
+      mlsConfig,
       authenticatedData,
     );
     return {
@@ -207,7 +167,7 @@ export class Mls {
       this.#suite,
       parseTree(tree),
       undefined,
-      config,
+      mlsConfig,
     );
   }
 
@@ -305,9 +265,7 @@ function parsePrivate(tls: Uint8Array): PrivateMessage {
   return message.privateMessage;
 }
 
-/** Below the 90 days that a KeyPackage may live, so that clocks may differ. */
-export const LIFETIME_MS = 84 * DAY_MS;
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, at) => byte === b[at]);
+/** Lifetimes are in seconds (RFC 9420 §7.2). */
+function seconds(ms: number): bigint {
+  return BigInt(Math.floor(ms / 1000));
 }

@@ -12,7 +12,7 @@ import type { Outcome, Refusal } from './lanes.ts';
 import type { Turn } from './ledger.ts';
 import { catchUp, performDelete, performLeave, performRelease } from './leave.ts';
 import { performRecheck, usersOf } from './members.ts';
-import { dropPending, end, markBehind } from './rooms.ts';
+import { dropPending, end, markBehind } from './standing.ts';
 import { leafSigner } from './signers.ts';
 import { contacts, type Group, groups, joinings, pendingCommits, states } from './state.ts';
 import { type Task, tasks } from './task.ts';
@@ -126,7 +126,7 @@ export async function refused(core: Core, refusal: Refusal): Promise<void> {
     turn.delete(tasks, key);
     const group = turn.get(groups, lane);
     if (task.kind === 'connect' || task.kind === 'accept') {
-      undoConnection(core, turn, lane, group, task);
+      undoConnection(core, turn, lane, task);
     }
     if (task.kind === 'commit') dropPending(turn, lane);
     if (task.kind === 'leave') withdraw(turn, lane);
@@ -167,9 +167,9 @@ function undoConnection(
   core: Core,
   turn: Turn,
   lane: string,
-  group: Group | undefined,
   task: Task & { kind: 'connect' | 'accept' },
 ): void {
+  const group = turn.get(groups, lane);
   const user = task.kind === 'accept' ? task.user : task.asked?.user;
   dropPending(turn, lane);
   turn.delete(joinings, lane);

@@ -1,5 +1,4 @@
 import { compare, equal } from '@roost/core/bytes';
-import { Failure } from '@roost/core/failure';
 import { printId } from '@roost/core/ids';
 import { decodeGroupEvent, type GroupEvent } from '@roost/bus/group-event';
 import { type HandshakeMessage, parseHandshake } from '@roost/mls/message';
@@ -7,6 +6,7 @@ import type { Core } from './core.ts';
 import { receiveMessage } from './inbox-messages.ts';
 import type { Turn } from './ledger.ts';
 import { advance } from './members.ts';
+import { dropPending, end, markBehind } from './standing.ts';
 import {
   earlyEvents,
   type Group,
@@ -71,34 +71,6 @@ export async function mergePending(core: Core, turn: Turn, lane: string): Promis
   await receiveEarly(core, turn, lane);
 }
 
-/** Forgets a commit of ours that lost; its task makes another. */
-export function dropPending(turn: Turn, lane: string): void {
-  turn.delete(pendingCommits, lane);
-  turn.delete(nextStates, lane);
-}
-
-/** We are out of a group, whoever saw to it. */
-export function end(core: Core, turn: Turn, group: Group, by: string | undefined): void {
-  const lane = printId(group.id);
-  if (group.standing === 'gone') return;
-  dropPending(turn, lane);
-  turn.delete(states, lane);
-  for (const [key] of turn.list(earlyEvents, `${lane}/`)) turn.delete(earlyEvents, key);
-  turn.put(groups, lane, { ...group, standing: 'gone', members: [] });
-  for (const [key, task] of turn.list(tasks, `${lane}/`)) {
-    if (task.kind === 'release') continue;
-    const gone = new Failure('GROUP_UNKNOWN', 'you are not in this group any more');
-    core.lanes.fail(turn, key, gone);
-    if (task.kind !== 'send' || task.text === undefined) continue;
-    core.news.put(turn, { kind: 'failed', chat: lane, sentence: gone.message, text: task.text });
-  }
-  core.lanes.submit(turn, lane, { kind: 'release', handle: group.leaf.handle, isSilenced: false });
-  const { title } = group;
-  // Who left said so already.
-  if (group.isLeaving) return;
-  core.news.put(turn, { kind: 'gone', chat: lane, title, ...(by === undefined ? {} : { by }) });
-}
-
 async function receiveCommit(core: Core, turn: Turn, group: Group, tls: Uint8Array): Promise<void> {
   const lane = printId(group.id);
   const pending = turn.get(pendingCommits, lane);
@@ -140,15 +112,6 @@ function waitFor(core: Core, turn: Turn, group: Group, encoded: Uint8Array): voi
   keepEarly(turn, lane, encoded);
   if (turn.get(pendingCommits, lane) !== undefined || group.isBehind) return;
   markBehind(core, turn, lane);
-}
-
-/** Commits may be missing in a group: its log is read before anything else is done there. */
-export function markBehind(core: Core, turn: Turn, lane: string): void {
-  const group = turn.get(groups, lane);
-  if (group?.standing !== 'active') return;
-  turn.put(groups, lane, { ...group, isBehind: true });
-  if (turn.list(tasks, `${lane}/`).length > 0) turn.after(() => core.lanes.wake(lane));
-  else core.lanes.submit(turn, lane, { kind: 'catch-up' });
 }
 
 function keepEarly(turn: Turn, lane: string, event: Uint8Array): void {

@@ -3,7 +3,7 @@ import type { KeyPair } from '@roost/crypto/crypto';
 import type { QueueReader } from '@roost/bus/queue';
 import type { ParticipantId, RoomKind } from '@roost/mls/room';
 import { type Shelf, shelf } from './ledger.ts';
-import { mlsShelf } from './mls.ts';
+import { mlsShelf } from './mls-config.ts';
 
 /** What a client keeps, and where. Records are values: a change is another value. */
 

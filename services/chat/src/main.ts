@@ -18,6 +18,10 @@ process.exitCode = await main().catch((error: unknown) => {
   return error instanceof Misused ? 2 : 1;
 });
 
+function giveUp(): void {
+  process.exit(130);
+}
+
 async function main(): Promise<number> {
   const options = parseOptions(process.argv.slice(2), process.env);
   if (options === 'help') {
@@ -26,7 +30,6 @@ async function main(): Promise<number> {
   }
   const stop = stopSignal();
   // Nothing is lost by an end in the middle: every step is written down before it is taken.
-  const giveUp = (): void => process.exit(130);
   stop.addEventListener('abort', giveUp);
   await using opened = await open(options);
   stop.removeEventListener('abort', giveUp);

@@ -89,8 +89,9 @@ export class Session {
     return 'on';
   }
 
-  async #carryOut(line: Exclude<Line, { kind: 'quit' }>): Promise<void> {
+  async #carryOut(line: Line): Promise<void> {
     switch (line.kind) {
+      case 'quit':
       case 'nothing':
         return;
       case 'refused':

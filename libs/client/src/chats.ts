@@ -1,0 +1,110 @@
+import { Failure } from '@roost/core/failure';
+import { printId } from '@roost/core/ids';
+import { roleOf } from '@roost/mls/room';
+import { type Core, ownClient } from './core.ts';
+import type { ClientState } from './mls.ts';
+import type { People } from './people.ts';
+import { type Group, groups, states } from './state.ts';
+import { laneOf, type Task, tasks } from './task.ts';
+import { roomOf } from './titles.ts';
+
+/** A conversation of two, or a group. */
+export interface Chat {
+  /** The group's id in text; what all calls name a chat by. */
+  readonly id: string;
+  readonly kind: 'dm' | 'group';
+  /** The other's name, or the title. */
+  readonly name: string;
+  /** Whether messages are sent, or kept until the other one accepts. */
+  readonly isOpen: boolean;
+}
+
+export interface ChatMember {
+  /** `name@domain`; empty where the member is not who it says. */
+  readonly name: string;
+  readonly isOwner: boolean;
+  readonly isSelf: boolean;
+}
+
+/** Something that is not done at the homeserver yet. */
+export interface Unfinished {
+  readonly kind: Task['kind'];
+  readonly chat: string;
+  /** The text of a message. */
+  readonly text?: string | undefined;
+}
+
+/** The chats of a client, as whoever uses it sees them. */
+export class Chats {
+  readonly #core: Core;
+  readonly #people: People;
+
+  constructor(core: Core, people: People) {
+    this.#core = core;
+    this.#people = people;
+  }
+
+  /** All that we are in, or that wait for the other one. */
+  all(): Chat[] {
+    const shown = this.#core.ledger.list(groups).filter(([, group]) => isShown(group));
+    return shown.map(([id, group]) => this.#chatOf(id, group));
+  }
+
+  /** Any that there is or was. */
+  find(id: string): Chat | undefined {
+    const group = this.#core.ledger.get(groups, id);
+    return group === undefined ? undefined : this.#chatOf(id, group);
+  }
+
+  /** The group of a chat that lines can be written for. */
+  group(id: string): Group {
+    const group = this.#core.ledger.get(groups, id);
+    if (group !== undefined && isShown(group)) return group;
+    throw new Failure('GROUP_UNKNOWN', 'you are not in this chat');
+  }
+
+  /** A group with its MLS state: we are a member. */
+  joined(id: string): { readonly group: Group; readonly state: ClientState } {
+    const group = this.group(id);
+    const state = this.#core.ledger.get(states, id);
+    if (state !== undefined) return { group, state };
+    throw new Failure('GROUP_UNKNOWN', 'you are not in this chat yet');
+  }
+
+  members(id: string): ChatMember[] {
+    const { group, state } = this.joined(id);
+    const room = roomOf(state);
+    const self = printId(ownClient(this.#core).user);
+    return group.members.map(({ identity, participant }) => ({
+      name: identity?.userName ?? '',
+      isOwner: roleOf(room, participant) === 'owner',
+      isSelf: identity !== undefined && printId(identity.user) === self,
+    }));
+  }
+
+  /** What is not done yet, in its order; what the client does by itself is left out. */
+  unfinished(): Unfinished[] {
+    return this.#core.ledger
+      .list(tasks)
+      .filter(([, { kind }]) => !BY_ITSELF.has(kind))
+      .map(([key, task]) => {
+        const text = task.kind === 'send' ? task.text : undefined;
+        return { kind: task.kind, chat: laneOf(key), text };
+      });
+  }
+
+  #chatOf(id: string, group: Group): Chat {
+    if (group.kind === 'group') {
+      return { id, kind: 'group', name: group.title, isOpen: group.standing === 'active' };
+    }
+    const contact = this.#people.inGroup(id);
+    const name = contact?.userName ?? '';
+    return { id, kind: 'dm', name, isOpen: contact?.standing === 'connected' };
+  }
+}
+
+const BY_ITSELF: ReadonlySet<Task['kind']> = new Set(['release', 'catch-up', 'recheck', 'delete']);
+
+function isShown(group: Group): boolean {
+  return group.standing !== 'gone' && !group.isLeaving;
+}
