@@ -1,0 +1,45 @@
+import type { Outgoing, Transport } from '@roost/rpc/call';
+
+/** A call as it crossed the wire, and what came back. */
+export interface Recorded {
+  readonly path: string;
+  readonly request: Uint8Array;
+  readonly proof: Uint8Array | undefined;
+  /** The answer of a unary call that succeeded. */
+  readonly answer?: Uint8Array;
+  readonly error?: unknown;
+}
+
+/** Writes down every call that a client makes over its transport. */
+export class Recorder implements Transport {
+  readonly calls: Recorded[] = [];
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  async unary(call: Outgoing): Promise<Uint8Array> {
+    const { path, proof } = call;
+    const sent = { path, request: call.request.slice(), proof };
+    try {
+      const answer = await this.#transport.unary(call);
+      this.calls.push({ ...sent, answer });
+      return answer;
+    } catch (error) {
+      this.calls.push({ ...sent, error });
+      throw error;
+    }
+  }
+
+  stream(call: Outgoing): AsyncIterable<Uint8Array> {
+    const { path, proof } = call;
+    this.calls.push({ path, request: call.request.slice(), proof });
+    return this.#transport.stream(call);
+  }
+
+  /** The calls of a method, by its name without the service. */
+  of(name: string): Recorded[] {
+    return this.calls.filter(({ path }) => path.endsWith(`/${name}`));
+  }
+}

@@ -1,0 +1,147 @@
+import { once } from 'node:events';
+import { request as http1Request } from 'node:http';
+import { connect as connectHttp2 } from 'node:http2';
+import { Failure } from '@roost/core/failure';
+import { Deframer, frame, statusIn, toBase64 } from '@roost/rpc/frames';
+import { type CallStatus, errorOf } from '@roost/rpc/status';
+
+/** What goes over the wire, byte for byte: nothing is checked or put right on the way. */
+export interface RawCall {
+  readonly path: string;
+  /** The message; it is framed. */
+  readonly request?: Uint8Array;
+  /** The whole body, in its stead. */
+  readonly body?: Uint8Array;
+  readonly proof?: Uint8Array | undefined;
+  readonly authorization?: string | undefined;
+}
+
+/** How a raw call ended. */
+export interface Heard {
+  /** `OK`, the reason of a refusal, `OPEN` for a stream that goes on, or what HTTP said. */
+  readonly said: string;
+  readonly failure?: Failure;
+  readonly message?: Uint8Array;
+}
+
+const NOTHING = Symbol('no answer');
+
+/** A stream that is not refused by then is open. */
+const OPEN_AFTER_MS = 400;
+
+/** A client that sends whatever it is told, by gRPC over HTTP/2 or by gRPC-web over HTTP/1.1. */
+export class Wire {
+  readonly #address: string;
+
+  constructor(address: string) {
+    this.#address = address;
+  }
+
+  /** By gRPC; of a stream that stays open nothing more is heard. */
+  async grpc(call: RawCall, isStream = false): Promise<Heard> {
+    // One connection a call: what one call does to its connection is nothing to the next.
+    const session = connectHttp2(`http://${this.#address}`).on('error', ignore);
+    const stream = session.request({
+      ...{ ':method': 'POST', ':path': call.path, te: 'trailers' },
+      ...{ 'content-type': 'application/grpc', ...headersOf(call) },
+    });
+    const headers: Record<string, unknown> = {};
+    stream.on('response', (heard) => Object.assign(headers, heard));
+    stream.on('trailers', (heard) => Object.assign(headers, heard));
+    const messages = messagesOf(stream);
+    const closed = once(stream, 'close').catch(ignore);
+    // A refusal may come before the body was taken: what is left of it is not sent.
+    stream.on('error', ignore);
+    stream.end(bodyOf(call));
+    const open = isStream ? later(OPEN_AFTER_MS) : undefined;
+    await Promise.race([closed, ...(open === undefined ? [] : [open.done])]);
+    open?.[Symbol.dispose]();
+    const isOpen = !stream.closed;
+    session.destroy();
+    if (isOpen) return { said: 'OPEN' };
+    const status = statusIn((name) => textOf(headers[name]));
+    return heardOf(status, `HTTP ${textOf(headers[':status']) ?? 'nothing'}`, messages[0]);
+  }
+
+  /** By gRPC-web; a stream is not waited for beyond its refusal. */
+  async web(call: RawCall, isStream = false): Promise<Heard> {
+    const [host, port] = this.#address.split(':');
+    const headers = { 'content-type': 'application/grpc-web+proto', ...headersOf(call) };
+    const asked = http1Request({ host, port, path: call.path, method: 'POST', headers });
+    asked.on('error', ignore);
+    // Node's parser hangs up on a target that is none.
+    const answered = once(asked, 'response').catch(() => [NOTHING]);
+    asked.end(bodyOf(call));
+    using open = later(isStream ? OPEN_AFTER_MS : 30_000);
+    const [response] = (await Promise.race([answered, open.done])) ?? [];
+    if (response === NOTHING) return ended(asked, 'HTTP nothing');
+    if (response === undefined) return ended(asked, 'OPEN');
+    const deframer = new Deframer(64 << 20);
+    let message: Uint8Array | undefined;
+    let status = statusIn((name) => textOf(response.headers[name]));
+    response.on('error', ignore);
+    response.on('data', (chunk: Buffer) => {
+      for (const each of deframer.push(Uint8Array.from(chunk))) {
+        if (each.kind === 'message') message ??= each.bytes;
+        else status = statusIn((name) => each.trailers.get(name));
+      }
+    });
+    const over = once(response, 'close').then(() => true);
+    const isOver = (await Promise.race([over, open.done])) === true;
+    if (!isOver) return ended(asked, 'OPEN');
+    return heardOf(status, `HTTP ${response.statusCode}`, message);
+  }
+}
+
+function ended(asked: { destroy(): void }, said: string): Heard {
+  asked.destroy();
+  return { said };
+}
+
+function headersOf({ proof, authorization }: RawCall): Record<string, string> {
+  return {
+    ...(proof === undefined ? {} : { 'roost-proof-bin': toBase64(proof) }),
+    ...(authorization === undefined ? {} : { authorization }),
+  };
+}
+
+function bodyOf({ body, request = new Uint8Array(0) }: RawCall): Uint8Array {
+  return body ?? frame(request);
+}
+
+function messagesOf(stream: NodeJS.ReadableStream): Uint8Array[] {
+  const deframer = new Deframer(64 << 20);
+  const messages: Uint8Array[] = [];
+  stream.on('data', (chunk: Buffer) => {
+    for (const each of deframer.push(Uint8Array.from(chunk))) {
+      if (each.kind === 'message') messages.push(each.bytes);
+    }
+  });
+  return messages;
+}
+
+function heardOf(
+  status: CallStatus | undefined,
+  otherwise: string,
+  message: Uint8Array | undefined,
+): Heard {
+  if (status === undefined) return { said: otherwise };
+  if (status.code === 0) return { said: 'OK', ...(message === undefined ? {} : { message }) };
+  const failure = errorOf(status);
+  if (failure instanceof Failure && status.details !== undefined) {
+    return { said: failure.reason, failure };
+  }
+  return { said: `code ${status.code}` };
+}
+
+function later(ms: number) {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), ms);
+  return { done: promise, [Symbol.dispose]: () => clearTimeout(timer) };
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
+}
+
+function ignore(): void {}

@@ -1,0 +1,320 @@
+// Invariant 5: no method answers without what its rule asks for. The cases are made from the table
+// of all rules, and go over the real port, byte for byte.
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { assert } from '@roost/core/assert';
+import { equal } from '@roost/core/bytes';
+import {
+  ClientId,
+  type Domain,
+  parseDomain,
+  QsClientId,
+  QsUserId,
+  UserId,
+  uuidOf,
+} from '@roost/core/ids';
+import type { KeyPair } from '@roost/crypto/crypto';
+import { nodeCrypto as crypto } from '@roost/crypto/node';
+import { type Witness } from '@roost/e2e/witness';
+import { tell } from '@roost/e2e/story';
+import { Tokens } from '@roost/e2e/tokens';
+import { type Heard, type RawCall, Wire } from '@roost/e2e/wire';
+import { World } from '@roost/e2e/world';
+import { makeProof, parseProof, type ProofKey } from '@roost/identity/proof';
+
+interface Rule {
+  readonly token: `TOKEN_CLASS_${'EXEMPT' | 'GENERAL' | 'CONTACT'}`;
+  readonly caller: `CALLER_${'ANYONE' | 'NEW_KEY' | 'CLIENT' | 'QS_USER' | 'QS_CLIENT' | 'GROUP_MEMBER' | 'SERVICE' | 'OPERATOR'}`;
+}
+
+const RULES = Object.entries(
+  JSON.parse(
+    readFileSync(new URL('../../proto/gen/rules.json', import.meta.url), 'utf8'),
+  ) as Record<string, Rule>,
+);
+const INSIDE = RULES.filter(([, { caller }]) => /SERVICE|OPERATOR/.test(caller));
+const OUTSIDE = RULES.filter((each) => !INSIDE.includes(each));
+const COSTLY = OUTSIDE.filter(([, { token }]) => token !== 'TOKEN_CLASS_EXEMPT');
+const FREE = OUTSIDE.filter(([, { token }]) => token === 'TOKEN_CLASS_EXEMPT');
+const SIGNED = OUTSIDE.filter(([, { caller }]) => caller !== 'CALLER_ANYONE');
+const STREAMS = /\/Listen(Direct)?$/;
+/** Everything that the rule of a method may answer with. */
+const RULED = /^(METHOD_UNKNOWN|TOKEN_\w+|UNAUTHENTICATED|CLOCK_SKEW|HTTP.*|code .*)$/;
+
+let world: World;
+let people: readonly Witness[];
+let tokens: Tokens;
+let wire: Wire;
+
+beforeAll(async () => {
+  world = await World.open();
+  ({ people } = await tell(world, 'rules'));
+  tokens = new Tokens(people[0] ?? nobody(), world.address);
+  wire = new Wire(world.address);
+});
+afterAll(async () => {
+  await Promise.all(people.map((person) => person[Symbol.asyncDispose]()));
+  await world[Symbol.asyncDispose]();
+});
+
+interface Signer {
+  readonly key: ProofKey;
+  readonly privateKey: Uint8Array;
+}
+
+/** A request of a method as a client made it, and as whom; an empty one where none did. */
+interface Sample {
+  readonly request: Uint8Array;
+  readonly signer: Signer;
+  readonly others: readonly Signer[];
+}
+
+const KIND: Partial<Record<Rule['caller'], ProofKey['kind']>> = {
+  CALLER_NEW_KEY: 'new-key',
+  CALLER_CLIENT: 'client',
+  CALLER_QS_USER: 'qs-user',
+  CALLER_QS_CLIENT: 'qs-client',
+  CALLER_GROUP_MEMBER: 'leaf',
+};
+
+async function sampleOf(path: string, { caller }: Rule): Promise<Sample> {
+  const owner = people.find(({ recorder }) => recorder.calls.some((call) => call.path === path));
+  const person = owner ?? people[0] ?? nobody();
+  const call = person.recorder.calls.findLast((each) => each.path === path);
+  const signers = await signersOf(person, call?.proof);
+  const mine = signers.find(({ key }) => key.kind === KIND[caller]) ?? signers[0] ?? nobody();
+  const others = signers.filter((each) => each !== mine);
+  return { request: call?.request ?? new Uint8Array(0), signer: mine, others };
+}
+
+/** One signer of each kind; those with bare keys hold the key that signed before. */
+async function signersOf(person: Witness, proof: Uint8Array | undefined): Promise<Signer[]> {
+  const account = await person.account();
+  const groups = await person.groups();
+  const pairs = [account.signing, account.qsUserKey, ...groups.map(({ leaf }) => leaf.signing)];
+  const signed = proof === undefined ? undefined : parseProof(proof).key;
+  const known = signed !== undefined && 'publicKey' in signed ? signed.publicKey : undefined;
+  const found = pairs.find(({ publicKey }) => known !== undefined && equal(publicKey, known));
+  const bare: KeyPair = found ?? crypto.ed25519.generate();
+  const { credentials, qsUser, qsClient } = account;
+  assert(
+    credentials !== undefined && qsUser !== undefined && qsClient !== undefined,
+    'who came is registered',
+  );
+  const { client } = credentials;
+  return [
+    { key: { kind: 'client', client }, privateKey: account.signing.privateKey },
+    { key: { kind: 'qs-user', qsUser }, privateKey: account.qsUserKey.privateKey },
+    { key: { kind: 'qs-client', qsClient }, privateKey: account.qsClientKey.privateKey },
+    { key: { kind: 'leaf', publicKey: bare.publicKey }, privateKey: bare.privateKey },
+    { key: { kind: 'new-key', publicKey: bare.publicKey }, privateKey: bare.privateKey },
+  ];
+}
+
+interface Signed {
+  readonly method: string;
+  readonly request: Uint8Array;
+  readonly audience?: Domain;
+  readonly at?: number;
+}
+
+function sign(signer: Signer, { method, request, audience, at = Date.now() }: Signed): Uint8Array {
+  return makeProof(crypto, signer, { method, request, audience: audience ?? world.domain }, at);
+}
+
+function classOf({ token }: Rule): 'general' | 'contact' {
+  return token === 'TOKEN_CLASS_CONTACT' ? 'contact' : 'general';
+}
+
+async function authorizationFor(rule: Rule): Promise<string | undefined> {
+  return rule.token === 'TOKEN_CLASS_EXEMPT' ? undefined : await tokens.take(classOf(rule));
+}
+
+async function both(call: RawCall): Promise<string[]> {
+  const isStream = STREAMS.test(call.path);
+  const heard = [await wire.grpc(call, isStream), await wire.web(call, isStream)];
+  return heard.map(({ said }) => said);
+}
+
+async function ask(call: RawCall): Promise<Heard> {
+  return await wire.grpc(call, STREAMS.test(call.path));
+}
+
+test('the table holds every kind of rule', () => {
+  expect([INSIDE.length, COSTLY.length, FREE.length].every((count) => count >= 5)).toBe(true);
+  expect(new Set(SIGNED.map(([, { caller }]) => KIND[caller])).size).toBe(5);
+});
+
+test.each(INSIDE)('%s is not there for clients', async (path, rule) => {
+  const { request, signer } = await sampleOf(path, rule);
+  const proof = sign(signer, { method: path, request });
+  const authorization = await tokens.take('general');
+  const bare = await both({ path });
+  const whole = await both({ path, request, proof, authorization });
+  expect([...bare, ...whole]).toEqual(Array.from({ length: 4 }, () => 'METHOD_UNKNOWN'));
+});
+
+test.each(COSTLY)('%s asks for its token before it looks at anything else', async (path, rule) => {
+  const { request, signer } = await sampleOf(path, rule);
+  const proof = sign(signer, { method: path, request });
+  const call = { path, request, proof };
+  const spent = await tokens.take(classOf(rule));
+  await ask({ path: '/roost.authentication.v1.AuthenticationService/FindUser' });
+  await ask({ ...call, request: new Uint8Array(0), authorization: spent });
+  const other = await tokens.take(classOf(rule) === 'general' ? 'contact' : 'general');
+
+  expect(await both(call)).toEqual(['TOKEN_REQUIRED', 'TOKEN_REQUIRED']);
+  const garbage = 'PrivateToken token="AAAA"';
+  expect(await both({ ...call, authorization: garbage })).toEqual(twice('TOKEN_INVALID'));
+  const forged = spent.replace(/.{40}"$/, `${'A'.repeat(40)}"`);
+  expect(await both({ ...call, authorization: forged })).toEqual(twice('TOKEN_INVALID'));
+  const bearer = spent.replace('PrivateToken token=', 'Bearer ');
+  expect(await both({ ...call, authorization: bearer })).toEqual(twice('TOKEN_INVALID'));
+  expect(await both({ ...call, authorization: other })).toEqual(twice('TOKEN_REQUIRED'));
+  expect(await both({ ...call, authorization: spent })).toEqual(twice('TOKEN_SPENT'));
+  // Neither a body that is none, nor one that is too long, nor a broken proof is heard of before.
+  const nonsense = { path, body: crypto.random(900_000), proof: crypto.random(100) };
+  expect(await both(nonsense)).toEqual(twice('TOKEN_REQUIRED'));
+  expect((await ask({ ...nonsense, authorization: spent })).said).toBe('TOKEN_SPENT');
+});
+
+test.each(FREE)('%s costs nothing', async (path, rule) => {
+  const { request, signer } = await sampleOf(path, rule);
+  const proof =
+    KIND[rule.caller] === undefined ? undefined : sign(signer, { method: path, request });
+  const heard = await both({ path, request, proof });
+  for (const said of heard) expect(said).not.toMatch(RULED);
+});
+
+test.each(SIGNED)('%s asks for the proof that its rule names', async (path, rule) => {
+  const { request, signer, others } = await sampleOf(path, rule);
+  const own = { method: path, request };
+  const heard: Record<string, string> = {};
+  const hear = async (name: string, proof: Uint8Array | undefined): Promise<Heard> => {
+    const authorization = await authorizationFor(rule);
+    const answer = await ask({ path, request, proof, authorization });
+    heard[name] = answer.said;
+    return answer;
+  };
+
+  await hear('none', undefined);
+  await hear('cut short', sign(signer, own).subarray(0, -1));
+  await hear('one byte more', Uint8Array.of(...sign(signer, own), 0));
+  await hear('another signature', flipped(sign(signer, own)));
+  for (const other of others) await hear(`as ${other.key.kind}`, sign(other, own));
+  await hear('another key', sign({ ...signer, privateKey: stranger().privateKey }, own));
+  await hear('an unknown id', sign(unknown(signer), own));
+  await hear('for another method', sign(signer, { ...own, method: otherMethod(path, rule) }));
+  await hear('for another domain', sign(signer, { ...own, audience: elsewhere }));
+  await hear('over other bytes', sign(signer, { ...own, request: Uint8Array.of(...request, 0) }));
+  for (const minutes of [-3, 3]) {
+    const at = Date.now() + minutes * 60_000;
+    const { failure } = await hear(`${minutes} minutes`, sign(signer, { ...own, at }));
+    const skew = Number(failure?.facts.serverTimeMs) - Date.now();
+    expect(Math.abs(skew)).toBeLessThan(10_000);
+  }
+
+  const kinds = others.map(({ key }) => [`as ${key.kind}`, 'UNAUTHENTICATED']);
+  expect(heard).toEqual({
+    ...{ none: 'UNAUTHENTICATED', 'cut short': 'MALFORMED', 'one byte more': 'MALFORMED' },
+    ...{ 'another signature': 'UNAUTHENTICATED', 'another key': 'UNAUTHENTICATED' },
+    ...Object.fromEntries(kinds),
+    // A key that stands for itself is looked for by the handler, in the request or the group.
+    'an unknown id': 'publicKey' in signer.key ? expect.stringMatching(REFUSED) : 'UNAUTHENTICATED',
+    ...{ 'for another method': 'UNAUTHENTICATED', 'for another domain': 'UNAUTHENTICATED' },
+    ...{
+      'over other bytes': 'UNAUTHENTICATED',
+      '-3 minutes': 'CLOCK_SKEW',
+      '3 minutes': 'CLOCK_SKEW',
+    },
+  });
+});
+
+test.each(OUTSIDE)(
+  '%s is reached by its own name alone, with all that it asks for',
+  async (path, rule) => {
+    const { request, signer } = await sampleOf(path, rule);
+    const isSigned = KIND[rule.caller] !== undefined;
+    const authorization = await authorizationFor(rule);
+    const other = authorization ?? (await tokens.take('general'));
+    const tricks = tricksOn(path);
+    for (const trick of tricks) {
+      const proof = isSigned ? sign(signer, { method: trick, request }) : undefined;
+      const call = { path: trick, request, proof, authorization: other };
+      const heard = [await wire.grpc(call), await wire.web(call)].map(({ said }) => said);
+      for (const said of heard)
+        expect([trick, said]).toEqual([trick, expect.stringMatching(NOWHERE)]);
+    }
+    // The control: what was refused above was refused for its reason alone, and no token was taken.
+    const proof = isSigned ? sign(signer, { method: path, request }) : undefined;
+    const { said } = await ask({ path, request, proof, authorization });
+    expect(said).not.toMatch(RULED);
+  },
+);
+
+/** HTTP itself refuses a target that is none. */
+const NOWHERE = /^(METHOD_UNKNOWN|HTTP 4\d\d|HTTP nothing)$/;
+const REFUSED = /^(?!OK$|OPEN$|code|HTTP)/;
+const elsewhere = parseDomain('elsewhere.example');
+const stranger = (): KeyPair => crypto.ed25519.generate();
+
+function tricksOn(path: string): string[] {
+  const [, service = '', method = ''] = path.split('/');
+  return [
+    path.toUpperCase(),
+    path.toLowerCase(),
+    `/${path}`,
+    `/${service}//${method}`,
+    `${path}/`,
+    `${path}.`,
+    `${path}%20`,
+    `${path}%00`,
+    `${path}?token=none`,
+    `${path}#`,
+    `/%72${service.slice(1)}/${method}`,
+    `/${service}%2F${method}`,
+    `/${service}/./${method}`,
+    `/${service}/x/../${method}`,
+    `/${service.replaceAll('.', '/')}/${method}`,
+    path.slice(1),
+  ];
+}
+
+function unknown({ key, privateKey }: Signer): Signer {
+  const uuid = uuidOf(crypto.random(16));
+  switch (key.kind) {
+    case 'client':
+      return {
+        key: { ...key, client: ClientId.of(UserId.of(uuid, world.domain), uuid) },
+        privateKey,
+      };
+    case 'qs-user':
+      return { key: { ...key, qsUser: QsUserId.of(uuid, world.domain) }, privateKey };
+    case 'qs-client':
+      return { key: { ...key, qsClient: QsClientId.of(uuid, world.domain) }, privateKey };
+    case 'leaf':
+    case 'new-key': {
+      const pair = stranger();
+      return { key: { ...key, publicKey: pair.publicKey }, privateKey: pair.privateKey };
+    }
+  }
+}
+
+/** Another method that the same key may call. */
+function otherMethod(path: string, rule: Rule): string {
+  const others = SIGNED.filter(([name, { caller }]) => name !== path && caller === rule.caller);
+  return others[0]?.[0] ?? nobody();
+}
+
+function flipped(proof: Uint8Array): Uint8Array {
+  const last = proof.length - 1;
+  return proof.with(last, (proof[last] ?? 0) ^ 1);
+}
+
+function twice(said: string): string[] {
+  return [said, said];
+}
+
+function nobody(): never {
+  throw new Error('the story has people, and the table has methods');
+}
