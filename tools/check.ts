@@ -12,6 +12,7 @@ const steps: Step[] = [
     name: 'oxlint',
     command: [
       bin('oxlint'),
+      '--format=unix',
       '--type-aware',
       '--deny-warnings',
       '--report-unused-disable-directives',
