@@ -95,6 +95,21 @@ test('a claim gives one package of each client, also where another transaction h
   expect((await claim(token)).addPackages).toHaveLength(2);
 });
 
+test('a claim passes over a package that another claim is taking', async () => {
+  const { token, client } = await owner();
+  const [first, second] = (await packages(2)) as [AddPackage, AddPackage];
+  const lastResort = await addPackage({ isLastResort: true });
+  await publish(client, [first, second, lastResort]);
+  const lock = 'SELECT FROM add_packages WHERE key_package = ANY ($1::bytea[]) FOR UPDATE';
+  const claimBesides = async (...taken: AddPackage[]): Promise<string> =>
+    world.database.transaction(async (tx) => {
+      await tx.query({ text: lock, values: [taken.map((each) => each.keyPackage?.tls)] });
+      return keyOf((await claim(token)).addPackages[0]);
+    });
+  expect(await claimBesides(first, second)).toBe(keyOf(lastResort));
+  expect(await claimBesides(first)).toBe(keyOf(second));
+});
+
 test('the same claim gets the same packages; for another group its id is refused', async () => {
   const { token, client } = await owner();
   await publish(client, [...(await packages(2)), await addPackage({ isLastResort: true })]);

@@ -78,6 +78,24 @@ test('the same batch at once at several receivers is stored once', async () => {
   expect(await read()).toEqual(['message 1', 'message 2', 'message 3']);
 });
 
+test('groups with the same members that deliver at once fill dense queues', async () => {
+  const clients = await Promise.all([newClient(world), newClient(world), newClient(world)]);
+  const groups = Array.from({ length: 6 }, () => newGroup());
+  const batches = await Promise.all(
+    groups.map(async (groupId, at) => {
+      const handles = await Promise.all(clients.map((client) => bound(world, client, groupId)));
+      // Each in an order of its own: queues are locked in theirs.
+      const rotated = [...handles.slice(at % 3), ...handles.slice(0, at % 3)];
+      return [1, 2].map((n) => busEvent(groupId, n, fanOutTo(rotated, message(groupId, `${at}`))));
+    }),
+  );
+  await Promise.all(batches.map((batch) => send(world, batch)));
+  for (const client of clients) {
+    const said = words((await readAll(world, client)).items);
+    expect(said.toSorted()).toEqual(['0', '0', '1', '1', '2', '2', '3', '3', '4', '4', '5', '5']);
+  }
+});
+
 test('after a restore of the sender its new incarnation goes on', async () => {
   const { event, read } = await scene();
   await send(world, [event(1), event(2)]);

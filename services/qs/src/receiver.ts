@@ -16,13 +16,21 @@ import type { Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Database } from '@roost/postgres/database';
 import type { Executor } from '@roost/postgres/executor';
+import {
+  decide,
+  route,
+  type Delivery,
+  type FoundRecipient,
+  type Group,
+  type OpenedEvent,
+  type Target,
+} from './deliveries.ts';
 import type { QsEvents } from './events.ts';
 import type { SecretKeys } from './keys.ts';
 import type { Listeners } from './listeners.ts';
-import { takes } from './marks.ts';
 import type { Entry, QueueWriter, Stored } from './queue-writer.ts';
-import { findRecipients, STATE } from './store/handles.ts';
-import { bury, findMarks, moveMarks, type DeadLetter, type MovedMark } from './store/marks.ts';
+import { findRecipients } from './store/handles.ts';
+import { bury, findMarks, moveMarks, type DeadLetter } from './store/marks.ts';
 
 export interface ReceiverPorts {
   readonly domain: Domain;
@@ -36,38 +44,11 @@ export interface ReceiverPorts {
   readonly events: QsEvents;
 }
 
-/** A handle that a group delivers to: looked up once a batch, however many events are for it. */
-interface Target {
-  readonly handle: Uint8Array;
-  readonly hash: Uint8Array;
-  readonly binding: Uint8Array;
-}
-
-/** One recipient of one event, and what to store for it. */
-interface Delivery {
-  readonly target: Target;
-  readonly entry: Entry;
-}
-
-interface OpenedEvent {
-  readonly event: BusEvent;
-  readonly tag: string;
-  /** `undefined` where it does not decode. */
-  readonly deliveries: readonly Delivery[] | undefined;
-}
-
 interface Outcome {
   readonly stored: readonly Stored[];
   readonly gone: readonly Gone[];
   /** As this transaction left them. */
   readonly marks: ReadonlyMap<string, Pair>;
-}
-
-interface Group {
-  readonly groupId: GroupId;
-  readonly tag: Uint8Array;
-  /** By the handle's bytes as latin1 text. */
-  readonly targets: Map<string, Target>;
 }
 
 /** How often a batch is tried anew, when another with the same groups was faster. */
@@ -243,60 +224,7 @@ export class Receiver {
   }
 }
 
-type FoundRecipient = Awaited<ReturnType<typeof findRecipients>>[number];
-
 /** Another transaction moved one of the marks that this one had read. */
 class MarksMoved extends Error {
   override readonly name = 'MarksMoved';
-}
-
-/** Which events are taken, in order, and where that leaves the marks. */
-function decide(
-  groups: ReadonlyMap<string, Group>,
-  opened: readonly OpenedEvent[],
-  rows: readonly { readonly tag: Uint8Array; readonly mark: Pair }[],
-) {
-  const read = new Map(rows.map(({ tag, mark }) => [toHex(tag), mark]));
-  const moved = new Map<string, MovedMark>();
-  const taken: OpenedEvent[] = [];
-  for (const each of opened) {
-    const group = groups.get(each.tag);
-    if (group === undefined) continue;
-    const before = moved.get(each.tag);
-    const from = before?.from ?? read.get(toHex(group.tag)) ?? firstPair;
-    if (!takes(before?.mark ?? from, each.event)) continue;
-    moved.set(each.tag, { tag: group.tag, from, mark: each.event.number });
-    taken.push(each);
-  }
-  return { taken, moved };
-}
-
-/**
- * What goes into which queue. Only the true hub hears of a deleted client; a silenced handle answers
- * as a delivery does. What is gone is told with every repetition, as an answer can be lost.
- */
-function route(
-  opened: readonly OpenedEvent[],
-  taken: readonly OpenedEvent[],
-  found: ReadonlyMap<Target, FoundRecipient>,
-) {
-  const isTaken = new Set(taken);
-  const arrivals = new Map<bigint, Entry[]>();
-  const gone: Gone[] = [];
-  let refused = 0;
-  for (const each of opened) {
-    for (const { target, entry } of each.deliveries ?? []) {
-      const row = found.get(target);
-      if (row?.isBound !== true) {
-        refused++;
-      } else if (row.state === STATE.gone) {
-        gone.push({ groupId: each.event.groupId, handle: target.handle });
-      } else if (row.state === STATE.active && row.clientId !== null && isTaken.has(each)) {
-        const entries = arrivals.get(row.clientId);
-        if (entries === undefined) arrivals.set(row.clientId, [entry]);
-        else entries.push(entry);
-      }
-    }
-  }
-  return { arrivals, gone, refused };
 }
