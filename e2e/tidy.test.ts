@@ -123,6 +123,7 @@ test('for its tests a package may have libs/testing and test tools besides', () 
     const may = new Set([
       ...['@jest/globals', 'fast-check', '@roost/testing'],
       ...words(devDoors[folder] ?? ''),
+      ...words(allowed[folder]?.ours ?? '').map((name) => `@roost/${name}`),
     ]);
     return Object.keys(manifest.devDependencies ?? {}).flatMap((name) =>
       may.has(name) ? [] : [`${folder} -> ${name}`],
