@@ -1,4 +1,4 @@
-import { equal } from '@roost/core/bytes';
+import { equal, utf8 } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import { printId, scopedWire } from '@roost/core/ids';
 import type { GetExternalJoinInfoResponse } from '@roost/proto/roost/delivery/v1/delivery';
@@ -23,6 +23,7 @@ import {
   states,
 } from './state.ts';
 import type { Task } from './task.ts';
+import { roomOf } from './titles.ts';
 
 /**
  * Enters the group of a request that was accepted, by an external commit with its join secret. The
@@ -125,6 +126,9 @@ async function enterBy(core: Core, lane: string, entering: Entering): Promise<vo
   });
   const from = { groupInfo: joinInfo.groupInfo?.tls ?? NOTHING, tree };
   const made = await mls.externalCommit(from, own, encodeCommitAad({ added: [declared] }));
+  const isConversation =
+    roomOf(made.next).kind === 'dm' && equal(made.next.groupContext.groupId, utf8(lane));
+  if (!isConversation) throw new Failure('UNAUTHENTICATED', 'the group is another than was said');
   await ledger.turn((turn) => {
     const group = turn.get(groups, lane);
     if (group === undefined) return;

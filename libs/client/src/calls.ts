@@ -57,6 +57,10 @@ export function servicesOf(
 /** Where tokens come from. */
 export interface Purse {
   take(tokenClass: TokenClass): Promise<Uint8Array>;
+  /** A token that was not heard to be spent: it is tried again before others. */
+  giveBack(tokenClass: TokenClass, token: Uint8Array): void;
+  /** The key of this token is not redeemed any more: neither is any other of it. */
+  distrust(token: Uint8Array): Promise<void>;
 }
 
 /**
@@ -91,10 +95,13 @@ export class Caller {
         return await call(this.#optionsOf(price, token));
       } catch (error) {
         const next = attempts.after(error);
-        if (next === 'fail' || this.#isOver(price)) throw error;
+        if (next === 'fail' || this.#isOver(price)) {
+          this.#keep(price, token, error);
+          throw error;
+        }
         if (next === 'later') await sleep(laterMs(error), price.signal);
         if (next === 'clock') this.#putRight(error);
-        if (next === 'token') token = await this.#tokenFor(price);
+        if (next === 'token') token = await this.#nextToken(price, token, error);
       }
     }
   }
@@ -117,15 +124,36 @@ export class Caller {
       } catch (error) {
         const next = hasBegun ? 'fail' : attempts.after(error);
         const isOver = ['fail', 'again', 'later'].includes(next);
-        if (isOver || this.#isOver(price)) throw error;
+        if (isOver || this.#isOver(price)) {
+          if (!hasBegun) this.#keep(price, token, error);
+          throw error;
+        }
         if (next === 'clock') this.#putRight(error);
-        if (next === 'token') token = await this.#tokenFor(price);
+        if (next === 'token') token = await this.#nextToken(price, token, error);
       }
     }
   }
 
   #isOver({ signal }: Price): boolean {
     return this.#closing.aborted || signal?.aborted === true;
+  }
+
+  /** A call that nobody answered may have spent nothing. */
+  #keep({ token: tokenClass }: Price, token: Uint8Array | undefined, error: unknown): void {
+    const isUnheard = !(error instanceof Failure) || UNHEARD.has(error.reason);
+    if (isUnheard && tokenClass !== undefined && token !== undefined) {
+      this.#purse.giveBack(tokenClass, token);
+    }
+  }
+
+  async #nextToken(
+    price: Price,
+    token: Uint8Array | undefined,
+    error: unknown,
+  ): Promise<Uint8Array | undefined> {
+    const isInvalid = error instanceof Failure && error.reason === 'TOKEN_INVALID';
+    if (isInvalid && token !== undefined) await this.#purse.distrust(token);
+    return this.#tokenFor(price);
   }
 
   async #tokenFor({ token }: Price): Promise<Uint8Array | undefined> {
@@ -143,6 +171,8 @@ export class Caller {
     }
   }
 }
+
+const UNHEARD: ReadonlySet<string> = new Set(['UNAVAILABLE', 'DRAINING']);
 
 /** Tokens are spent by kills and timeouts too; far more than that is a server that is broken. */
 const SPENT_TOKENS_MAX = 40;

@@ -110,7 +110,7 @@ async function fetched(core: Core, own: OwnPackage, info: JoinerInfo, welcome: W
 
 /** The members of a tree that we are about to enter: one forged link, and we stay outside. */
 export function verifiedMembers(
-  core: Pick<Core, 'crypto' | 'clock' | 'trust' | 'report'>,
+  core: Pick<Core, 'crypto' | 'clock' | 'trust' | 'ledger'>,
   keys: GroupKeys,
   tree: Uint8Array,
   links: readonly LeafLink[],

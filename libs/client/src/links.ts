@@ -1,5 +1,6 @@
+import { equal } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
-import { printUserName } from '@roost/core/ids';
+import { printId, printUserName } from '@roost/core/ids';
 import {
   type AddedLeaf,
   encodeAddedLeaf,
@@ -16,7 +17,15 @@ import { parseParticipantId } from '@roost/mls/room';
 import type { LeafNode } from 'ts-mls/leafNode.js';
 import { accountOf, type Core, credentialsOf, ownClient } from './core.ts';
 import type { PlacedLeaf } from './mls.ts';
-import type { GroupKeys, Member, MemberIdentity, OwnLeaf } from './state.ts';
+import {
+  contacts,
+  type GroupKeys,
+  type Member,
+  type MemberIdentity,
+  type OwnLeaf,
+} from './state.ts';
+
+type LinkCore = Pick<Core, 'crypto' | 'clock' | 'trust' | 'ledger'>;
 
 /** What whoever brought a leaf in declared of it. */
 export type DeclaredLeaf = AddedLeaf;
@@ -66,7 +75,7 @@ export function declare(
 
 /** A leaf of a group with who is behind it, if it proves it. */
 export function memberOf(
-  core: Pick<Core, 'crypto' | 'clock' | 'trust' | 'report'>,
+  core: LinkCore,
   keys: GroupKeys,
   placed: PlacedLeaf,
   declared: DeclaredLeaf | undefined,
@@ -89,7 +98,7 @@ export function memberOf(
 
 /** Who is behind a leaf. Throws where its link, its link key or its participant id is another's. */
 export function identityBehind(
-  core: Pick<Core, 'crypto' | 'clock' | 'trust'>,
+  core: LinkCore,
   keys: GroupKeys,
   leaf: LeafNode,
   declared: DeclaredLeaf,
@@ -108,7 +117,7 @@ export function identityBehind(
 
 /** Who is behind a leaf, by its link key alone: a KeyPackage belongs to no group yet. */
 export function linkedIdentity(
-  { crypto, clock, trust }: Pick<Core, 'crypto' | 'clock' | 'trust'>,
+  { crypto, clock, trust, ledger }: LinkCore,
   leaf: LeafNode,
   linkKey: Uint8Array,
 ): MemberIdentity {
@@ -119,6 +128,10 @@ export function linkedIdentity(
   // One that has expired since was good when its leaf came in; it is asked to renew.
   if (standing !== 'valid' && standing !== 'expired') {
     throw new Failure('UNAUTHENTICATED', `the credential of a leaf is ${standing}`);
+  }
+  const contact = ledger.get(contacts, printId(credential.clientId.user));
+  if (contact !== undefined && !equal(contact.recoveryKeyHash, credential.recoveryKeyHash)) {
+    throw new Failure('UNAUTHENTICATED', 'the recovery key of a contact is another than it was');
   }
   return {
     user: credential.clientId.user,

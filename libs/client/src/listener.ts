@@ -32,6 +32,8 @@ export async function follow<M>(
   while (!signal.aborted) {
     let waitMs = 0;
     try {
+      if (attempt > 0) await knock(core, signal);
+      if (attempt > 0) reachable(true);
       waitMs = await followOnce(core, following, signal, () => {
         attempt = 0;
         reachable(true);
@@ -45,6 +47,13 @@ export async function follow<M>(
     }
     await sleep(waitMs, signal);
   }
+}
+
+/** Finds out whether anybody answers, before a token is given for a stream that says nothing yet. */
+async function knock({ caller }: Core, signal: AbortSignal): Promise<void> {
+  await caller.ask({ signal }, (options) =>
+    caller.services.authentication.getHomeserver({}, options),
+  );
 }
 
 /** Follows one stream to its end; says how long to wait before the next. */

@@ -41,7 +41,10 @@ export async function draftAccount(
     throw new Failure('FEDERATION_DENIED', `this homeserver has names of ${domain} alone`);
   }
   const printed = printUserName(name);
-  if (known !== undefined && (known.isRegistered || known.userName === printed)) return known;
+  if (known?.userName === printed) return known;
+  if (known?.isRegistered === true) {
+    throw new Failure('ALREADY_EXISTS', `this store belongs to ${known.userName}`);
+  }
   const { ed25519, x25519 } = crypto;
   const account: Account = {
     userName: printed,

@@ -14,7 +14,7 @@ import { Caller, servicesOf, SkewedClock } from './calls.ts';
 import { accountOf, type Core, ownClient } from './core.ts';
 import { directFollowing, queueFollowing } from './inbox.ts';
 import { KeyPackages } from './key-packages.ts';
-import { isAway, Lanes } from './lanes.ts';
+import { isTransient, Lanes } from './lanes.ts';
 import type { Ledger } from './ledger.ts';
 import { follow } from './listener.ts';
 import { Mls } from './mls.ts';
@@ -52,7 +52,11 @@ export class Running {
     const { domain } = accountOf({ ledger });
     const clock = new SkewedClock(ports.clock ?? systemClock);
     const services = servicesOf(transport, { crypto, clock, audience: domain });
-    const purse = { take: async (each: TokenClass) => this.#wallet.take(each) };
+    const purse = {
+      take: async (each: TokenClass) => this.#wallet.take(each),
+      giveBack: (each: TokenClass, token: Uint8Array) => this.#wallet.giveBack(each, token),
+      distrust: async (token: Uint8Array) => this.#wallet.distrust(token),
+    };
     const caller = new Caller({ services, purse, clock, closing: this.#stop.signal });
     const trust = new Trust({ ledger, crypto, clock, services, domain });
     const lanes = new Lanes({
@@ -104,16 +108,19 @@ export class Running {
 
   /** Looks after keys, tokens and KeyPackages, at the start and by the hour. */
   async #upkeep(): Promise<void> {
+    const steps = [
+      async () => this.core.trust.refresh(),
+      async () => renewAccount(this.core),
+      async () => this.#keyPackages.refill(),
+      async () => this.#wallet.fill(),
+    ];
     while (!this.signal.aborted) {
       let waitMs = UPKEEP_MS;
-      try {
-        await this.core.trust.refresh();
-        await renewAccount(this.core);
-        await this.#wallet.fill();
-        await this.#keyPackages.refill();
-      } catch (error) {
-        if (!isAway(error) && !this.signal.aborted) this.core.report(error);
-        waitMs = UPKEEP_RETRY_MS;
+      for (const step of steps) {
+        await step().catch((error: unknown) => {
+          waitMs = UPKEEP_RETRY_MS;
+          if (!isTransient(error) && !this.signal.aborted) this.core.report(error);
+        });
       }
       await sleep(waitMs, this.signal);
     }

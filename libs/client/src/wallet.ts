@@ -6,7 +6,7 @@ import type { Crypto } from '@roost/crypto/crypto';
 import type { IssuerKey, IssuerKeySet, TokenClass } from '@roost/identity/issuer-keys';
 import { finishBatch, type PendingBatch, prepareBatch } from '@roost/tokens/blind';
 import { newChallenge } from '@roost/tokens/challenge';
-import { TOKEN_BYTES, tokenKeyId } from '@roost/tokens/token';
+import { decodeToken, TOKEN_BYTES, tokenKeyId } from '@roost/tokens/token';
 import { type Ledger, shelf } from './ledger.ts';
 
 /** What the wallet asks of the AAS. */
@@ -71,6 +71,7 @@ export class Wallet {
   readonly #parts: WalletParts;
   readonly #drawing = new Map<TokenClass, Promise<void>>();
   readonly #emptyUntilMs = new Map<TokenClass, number>();
+  readonly #returned: Record<TokenClass, Uint8Array[]> = { general: [], contact: [] };
   /** How far each batch is spent in memory; the ledger hears of it every few tokens. */
   readonly #spent = new Map<string, number>();
 
@@ -80,6 +81,8 @@ export class Wallet {
 
   /** The next token of a class; draws first where there is none, and ahead where few are left. */
   async take(tokenClass: TokenClass): Promise<Uint8Array> {
+    const returned = this.#returned[tokenClass].pop();
+    if (returned !== undefined) return returned;
     let token = this.#next(tokenClass);
     if (token === undefined) {
       await this.#draw(tokenClass);
@@ -88,6 +91,11 @@ export class Wallet {
     if (token === undefined) throw new Failure('ALLOWANCE_EXHAUSTED', 'no token could be drawn');
     if (this.count(tokenClass) < LOW_WATER) this.#draw(tokenClass).catch(() => undefined);
     return token;
+  }
+
+  /** Takes a token back that may not be spent. */
+  giveBack(tokenClass: TokenClass, token: Uint8Array): void {
+    this.#returned[tokenClass].push(token);
   }
 
   /** How many tokens of a class are at hand. */
@@ -115,6 +123,19 @@ export class Wallet {
       for (const [key, batch] of turn.list(batches)) {
         const isEmpty = this.#nextIn(key, batch) * TOKEN_BYTES >= batch.tokens.length;
         if (isEmpty || !this.#isGood(batch)) turn.delete(batches, key);
+      }
+    });
+  }
+
+  /** Forgets all tokens of the key of this one: it retired, or the homeserver was restored. */
+  async distrust(token: Uint8Array): Promise<void> {
+    const key = toHex(decodeToken(token).tokenKeyId);
+    this.#returned.general.length = 0;
+    this.#returned.contact.length = 0;
+    await this.#parts.ledger.turn((turn) => {
+      for (const [name, { tokens }] of turn.list(batches)) {
+        const first = tokens.subarray(0, TOKEN_BYTES);
+        if (toHex(decodeToken(first).tokenKeyId) === key) turn.delete(batches, name);
       }
     });
   }

@@ -39,14 +39,17 @@ async function main(): Promise<number> {
   const following = session.follow();
   tell(`${opened.client.userName} is ready; /help lists the commands`);
 
+  const stopped = aborted(stop);
   let ended: 'input' | 'quit' = 'input';
   for await (const line of screen.lines(stop)) {
-    if ((await session.take(line)) === 'on') continue;
+    const went = await Promise.race([session.take(line), stopped]);
+    if (stop.aborted) break;
+    if (went !== 'quit') continue;
     ended = 'quit';
     break;
   }
   screen.close();
-  if (ended === 'input' && options.stays) await aborted(stop);
+  if (ended === 'input' && options.stays) await stopped;
   const waitMs =
     ended === 'quit' && screen.isTerminal ? Math.min(options.waitMs, QUIT_MS) : options.waitMs;
   const unsent = stop.aborted ? 0 : await settle(opened, session, screen, waitMs);
@@ -122,10 +125,7 @@ function stopSignal(): AbortSignal {
 
 async function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
-  // An open timer keeps the process alive, as no input does any more.
-  const alive = setInterval(() => undefined, 60_000);
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
-  clearInterval(alive);
 }
 
 /** Progress goes to standard error: standard output is for lines of chats. */
