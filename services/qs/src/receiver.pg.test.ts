@@ -208,10 +208,10 @@ test("a Welcome of a recipient's own takes the place of the shared event", async
   expect(client.id.domain).toBe(domain);
 });
 
-test('the statements of a batch are as many for 16 recipients as for one', async () => {
+test('the statements of a batch are as many for 20 recipients as for one', async () => {
   const groupId = newGroup();
   const handles = await Promise.all(
-    Array.from({ length: 16 }, async () => bound(world, await newClient(world), groupId)),
+    Array.from({ length: 20 }, async () => bound(world, await newClient(world), groupId)),
   );
   const statementsOf = async (n: number, to: readonly Uint8Array[]): Promise<number> => {
     const before = world.database.statements;

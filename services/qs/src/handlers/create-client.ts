@@ -6,10 +6,11 @@ import { verifyWithLabel } from '@roost/crypto/labelled';
 import type { Executor } from '@roost/postgres/executor';
 import { callingQsUser } from '@roost/rpc/service';
 import { queueUnknown } from '../records.ts';
+import { spendNonce } from '../store/housekeeping.ts';
 import { insertQueue } from '../store/queues.ts';
 import { countClients, findClientByKey, insertClient, lockUser } from '../store/records.ts';
 import type { Dependencies, QueueHandlers } from './dependencies.ts';
-import { parseBytes } from './parse.ts';
+import { callingNonce, parseBytes } from './parse.ts';
 
 export function createClient(deps: Dependencies): QueueHandlers['createClient'] {
   const { domain, database, crypto, records } = deps;
@@ -24,9 +25,10 @@ export function createClient(deps: Dependencies): QueueHandlers['createClient'] 
     }
     const { userId } = await records.user(callingQsUser(context));
 
+    const nonce = callingNonce(context);
     const fresh = uuidOf(crypto.random(16));
     const uuid = await database.transaction((tx) =>
-      ensureClient(tx, deps, { ...wanted, userId, uuid: fresh }),
+      ensureClient(tx, deps, { ...wanted, userId, uuid: fresh, nonce }),
     );
 
     return { qsClientId: scopedWire(QsClientId.of(uuid, domain)) };
@@ -38,12 +40,13 @@ interface NewClient {
   readonly uuid: Uuid;
   readonly authKey: Uint8Array;
   readonly queueKey: Uint8Array;
+  readonly nonce: Uint8Array;
 }
 
 async function ensureClient(
   tx: Executor,
   { limits, clock, writer }: Dependencies,
-  { userId, uuid, authKey, queueKey }: NewClient,
+  { userId, uuid, authKey, queueKey, nonce }: NewClient,
 ): Promise<Uuid> {
   const [user] = await lockUser(tx, userId);
   if (user === undefined) throw queueUnknown();
@@ -56,6 +59,8 @@ async function ensureClient(
   if (clients !== undefined && clients.count >= BigInt(limits.clientsMax)) {
     throw new Failure('LIMIT_REACHED', `a user has at most ${limits.clientsMax} clients`);
   }
+  // A client that was deleted since does not come back by what made it.
+  await spendNonce(tx, nonce, new Date(clock.now()));
   const [made] = await insertClient(tx, uuid, userId, authKey, monthOf(clock.now()));
   if (made === undefined) throw keyUsed();
   const { ratchet, next, bytes } = await writer.begin(tx, made.clientId, queueKey);

@@ -1,7 +1,8 @@
 import type { QueueRun } from '@roost/bus/queue';
 import { assert } from '@roost/core/assert';
+import { concat } from '@roost/core/bytes';
 import type { Executor } from '@roost/postgres/executor';
-import { rowsStatement, statement } from '@roost/postgres/statement';
+import { statement } from '@roost/postgres/statement';
 import type { QueueHead } from '../domain/queue.ts';
 
 /** A queue that is locked until the transaction ends. */
@@ -36,24 +37,39 @@ export async function lockQueues(
 
 /** Adds runs, of which each queue's are in order; the queues are locked. */
 export async function insertRuns(tx: Executor, runs: readonly ClientRun[], storedDay: number) {
-  const rows = runs.map(
-    ({ clientId, firstSequence, count, ciphertext }) =>
-      [clientId, firstSequence, count, ciphertext] as const,
+  let start = 1;
+  const starts = runs.map(({ ciphertext }) => (start += ciphertext.length) - ciphertext.length);
+  await insert(
+    tx,
+    storedDay,
+    concat(...runs.map(({ ciphertext }) => ciphertext)),
+    numbers(runs.map(({ clientId }) => clientId)),
+    numbers(runs.map(({ firstSequence }) => firstSequence)),
+    numbers(runs.map(({ count }) => count)),
+    numbers(starts),
+    numbers(runs.map(({ ciphertext }) => ciphertext.length)),
   );
-  await insertRun(tx, rows, storedDay);
 }
 
 /** Writes back what changed of locked queues. */
 export async function updateQueues(tx: Executor, queues: readonly LockedQueue[]): Promise<void> {
   await update(
     tx,
-    queues.map((queue) => queue.clientId),
-    queues.map((queue) => queue.ratchet),
-    queues.map((queue) => queue.next),
-    queues.map((queue) => queue.storedBytes),
-    queues.map((queue) => queue.runsSinceSecret),
-    queues.map((queue) => queue.isGapMarked),
+    concat(...queues.map(({ ratchet }) => ratchet)),
+    numbers(queues.map(({ clientId }) => clientId)),
+    numbers(queues.map(({ next }) => next)),
+    numbers(queues.map(({ storedBytes }) => storedBytes)),
+    numbers(queues.map(({ runsSinceSecret }) => runsSinceSecret)),
+    numbers(queues.map(({ isGapMarked }) => Number(isGapMarked))),
   );
+}
+
+/**
+ * An array as PostgreSQL reads it, without a look at each number; and bytes of many rows go as one, which
+ * the statement cuts up: a third of what `pg` takes for as many parameters, or for an array of bytes.
+ */
+function numbers(values: readonly (number | bigint)[]): string {
+  return `{${values.join()}}`;
 }
 
 /** Locks one queue for its reader; `undefined` where it was deleted. */
@@ -159,35 +175,44 @@ const lock = statement<
       FOR UPDATE`,
 );
 
-const insertRun = rowsStatement<
-  readonly [clientId: bigint, firstSequence: bigint, count: number, ciphertext: Uint8Array],
-  never,
-  [storedDay: number]
+const insert = statement<
+  [
+    storedDay: number,
+    ciphertexts: Uint8Array,
+    clientIds: string,
+    firstSequences: string,
+    counts: string,
+    starts: string,
+    lengths: string,
+  ],
+  never
 >(
   'qs_insert_runs',
-  { types: ['bigint', 'bigint', 'integer', 'bytea'], fixed: 1 },
-  (values) => `INSERT INTO runs (stored_day, client_id, first_sequence, count, ciphertext)
-               SELECT $1::integer, r.* FROM (${values}) AS r`,
+  `INSERT INTO runs (stored_day, client_id, first_sequence, count, ciphertext)
+   SELECT $1::integer, client_id, first_sequence, count,
+          substring($2::bytea FROM start FOR length)
+     FROM unnest((SELECT $3::bigint[]), $4::bigint[], $5::integer[], $6::integer[], $7::integer[])
+       AS v (client_id, first_sequence, count, start, length)`,
 );
 
 const update = statement<
   [
-    clientIds: readonly bigint[],
-    ratchets: readonly Uint8Array[],
-    nexts: readonly bigint[],
-    storedBytes: readonly number[],
-    runsSinceSecret: readonly number[],
-    isGapMarked: readonly boolean[],
+    ratchets: Uint8Array,
+    clientIds: string,
+    nexts: string,
+    storedBytes: string,
+    runsSinceSecret: string,
+    isGapMarked: string,
   ],
   never
 >(
   'qs_update_queues',
   `UPDATE queues AS q
-      SET ratchet = v.ratchet, next_sequence = v.next, stored_bytes = v.bytes,
-          runs_since_secret = v.runs, is_gap_marked = v.marked
-     FROM unnest((SELECT $1::bigint[]), $2::bytea[], $3::bigint[], $4::bigint[], $5::integer[],
-                 $6::boolean[])
-       AS v (client_id, ratchet, next, bytes, runs, marked)
+      SET ratchet = substring($1::bytea FROM ((v.number - 1) * 60 + 1)::integer FOR 60),
+          next_sequence = v.next, stored_bytes = v.bytes, runs_since_secret = v.runs,
+          is_gap_marked = v.marked::boolean
+     FROM unnest((SELECT $2::bigint[]), $3::bigint[], $4::bigint[], $5::integer[], $6::integer[])
+     WITH ORDINALITY AS v (client_id, next, bytes, runs, marked, number)
     WHERE q.client_id = v.client_id`,
 );
 
