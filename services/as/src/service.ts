@@ -21,6 +21,7 @@ import { Listeners } from './listening.ts';
 import { Signing } from './signing.ts';
 import { findClient } from './store/clients.ts';
 import { forgetMessageIds } from './store/direct-queues.ts';
+import { forgetNonces } from './store/nonces.ts';
 import { findPendingKey, forgetRegistrations } from './store/registrations.ts';
 
 export interface AsConfig {
@@ -125,6 +126,7 @@ async function keepUp(
       await signing.rotate();
       await forgetRegistrations(database, now);
       await forgetMessageIds(database, now);
+      await forgetNonces(database, now);
     } catch (error) {
       events.upkeepFailed(error);
     }

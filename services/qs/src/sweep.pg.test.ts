@@ -51,8 +51,8 @@ test('what is too old is deleted, and nothing else', async () => {
     });
   };
   await swept();
-  // Three packages and the handle of the deleted client.
-  const all = { nonces: 2, claims: 1, dead_letters: 1, add_packages: 3, handles: 4, marks: 1 };
+  // Two nonces made the clients. Three packages and the handle of the deleted client.
+  const all = { nonces: 4, claims: 1, dead_letters: 1, add_packages: 3, handles: 4, marks: 1 };
   expect(await counts()).toEqual(all);
 
   clock.advance(3 * DAY_MS);

@@ -6,7 +6,12 @@ import {
 } from '@roost/proto/roost/authentication/v1/authentication';
 import { callingClient, type Handlers } from '@roost/rpc/service';
 import * as store from '../store/clients.ts';
-import { checkConnectionPackage, requireLocal, type Dependencies } from './dependencies.ts';
+import {
+  checkConnectionPackage,
+  type Dependencies,
+  requireLocal,
+  spendOnce,
+} from './dependencies.ts';
 
 type AccountHandlers = Pick<
   Handlers<typeof AuthenticationServiceDefinition>,
@@ -42,7 +47,10 @@ export function accountHandlers(parts: Dependencies): AccountHandlers {
     async publishConnectionPackage({ connectionPackage }, context) {
       const clientId = callingClient(context);
       checkConnectionPackage(connectionPackage, clientId, parts);
-      await store.replaceConnectionPackage(database, clientId.uuid, connectionPackage);
+      await database.transaction(async (tx) => {
+        await spendOnce(tx, context, parts);
+        await store.replaceConnectionPackage(tx, clientId.uuid, connectionPackage);
+      });
       return {};
     },
 

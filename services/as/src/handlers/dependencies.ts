@@ -1,16 +1,20 @@
 import type { Bell } from '@roost/bus/ports';
+import { assert } from '@roost/core/assert';
 import { Failure, malformed } from '@roost/core/failure';
 import { printId, type ClientId, type Domain } from '@roost/core/ids';
-import type { Clock } from '@roost/core/time';
+import { type Clock, MINUTE_MS } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import { readAuthority } from '@roost/identity/authority';
 import { verifyConnectionPackage } from '@roost/identity/connection';
 import type { Database } from '@roost/postgres/database';
+import type { Executor } from '@roost/postgres/executor';
+import type { CallContext } from '@roost/rpc/service';
 
 import type { DirectQueueLimits } from '../domain/direct-queue.ts';
 import type { Events } from '../events.ts';
 import type { Listeners } from '../listening.ts';
 import type { Signing } from '../signing.ts';
+import { spendNonce } from '../store/nonces.ts';
 
 export interface Dependencies {
   readonly signing: Signing;
@@ -24,6 +28,19 @@ export interface Dependencies {
   readonly limits: DirectQueueLimits;
   readonly listeners: Listeners;
   readonly registration: 'open' | 'invite';
+}
+
+/** Longer than a signed request is good, seen from either side. */
+const NONCE_MS = 10 * MINUTE_MS;
+
+/** Refuses a signed request that was seen before: done again, it would undo what came after it. */
+export async function spendOnce(
+  tx: Executor,
+  { proof }: CallContext,
+  { clock }: Pick<Dependencies, 'clock'>,
+): Promise<void> {
+  assert(proof !== undefined, 'the rule of this method asks for a signature');
+  await spendNonce(tx, proof.nonce, new Date(clock.now() + NONCE_MS));
 }
 
 /** Refuses what belongs to another homeserver. */

@@ -22,7 +22,12 @@ import { callingClient, callingKey, type Handlers } from '@roost/rpc/service';
 import { begin, RESERVATION_MS } from '../domain/registration.ts';
 import * as clients from '../store/clients.ts';
 import * as store from '../store/registrations.ts';
-import { checkConnectionPackage, requireLocal, type Dependencies } from './dependencies.ts';
+import {
+  checkConnectionPackage,
+  type Dependencies,
+  requireLocal,
+  spendOnce,
+} from './dependencies.ts';
 
 type RegistrationHandlers = Pick<
   Handlers<typeof AuthenticationServiceDefinition>,
@@ -83,7 +88,10 @@ export function registrationHandlers(parts: Dependencies): RegistrationHandlers 
       }
       const issued = signing.issue(credentialRequest, clientId, { name: client.userName, domain });
       const ids = { userUuid: clientId.user.uuid, clientUuid: clientId.uuid };
-      await database.transaction(async (tx) => await clients.replaceCredential(tx, ids, issued));
+      await database.transaction(async (tx) => {
+        await spendOnce(tx, context, parts);
+        await clients.replaceCredential(tx, ids, issued);
+      });
       return issued;
     },
   };
