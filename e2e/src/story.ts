@@ -1,3 +1,7 @@
+import type { Clock } from '@roost/core/time';
+import { printId } from '@roost/core/ids';
+import { doChores } from './chores.ts';
+import { Tokens } from './tokens.ts';
 import { connectTwo, Witness } from './witness.ts';
 import type { World } from './world.ts';
 
@@ -8,14 +12,17 @@ export interface Story {
   readonly group: string;
   /** The conversation of the first two. */
   readonly dm: string;
+  /** Pays for what the test calls by itself. */
+  readonly tokens: Tokens;
 }
 
 /**
  * Registrations, connections, one of them rejected first, a group with a title, messages in all
- * directions, a member removed, a member gone by itself.
+ * directions, a member removed, a member gone by itself, and what clients seldom do.
  */
-export async function tell(world: World, prefix: string): Promise<Story> {
-  const come = (name: string): Promise<Witness> => Witness.come(world.address, `${prefix}-${name}`);
+export async function tell(world: World, prefix: string, clock?: Clock): Promise<Story> {
+  const come = (name: string): Promise<Witness> =>
+    Witness.come(world.address, `${prefix}-${name}`, clock);
   const [owner, stays, leaves] = await Promise.all([come('olga'), come('stan'), come('lena')]);
   await leaves.client.connect(owner.name);
   await owner.until('request');
@@ -41,7 +48,11 @@ export async function tell(world: World, prefix: string): Promise<Story> {
   await leaves.until('joined', ({ chat }) => chat === other);
   await owner.client.remove(other, leaves.name);
   await leaves.until('gone', ({ chat }) => chat === other);
-  return { people: [owner, stays, leaves], group, dm };
+
+  const tokens = await Tokens.of(owner, world.address);
+  const last = (await owner.groups()).filter(({ id }) => printId(id) === other);
+  await doChores(owner, tokens, last);
+  return { people: [owner, stays, leaves], group, dm, tokens };
 }
 
 async function say(speaker: Witness, chat: string, others: readonly Witness[]): Promise<void> {

@@ -1,3 +1,4 @@
+import type { Account } from '@roost/client/state';
 import { assert } from '@roost/core/assert';
 import { clientWire } from '@roost/core/ids';
 import { DAY_MS, systemClock } from '@roost/core/time';
@@ -14,27 +15,38 @@ import type { Witness } from './witness.ts';
 /** Far from the numbers that a client's own wallet uses. */
 const FIRST_BATCH = 50_000;
 
-/** Tokens of somebody, drawn by the test itself and given out as authorization headers. */
+/** Tokens of somebody, drawn by the test itself. */
 export class Tokens {
-  readonly #person: Witness;
+  readonly #account: Account;
   readonly #address: string;
-  readonly #drawn: Record<TokenClass, string[]> = { general: [], contact: [] };
+  readonly #drawn: Record<TokenClass, Uint8Array[]> = { general: [], contact: [] };
   #batch = FIRST_BATCH;
 
-  constructor(person: Witness, address: string) {
-    this.#person = person;
+  private constructor(account: Account, address: string) {
+    this.#account = account;
     this.#address = address;
   }
 
+  /** Of somebody who is registered; they may go meanwhile. */
+  static async of(person: Witness, address: string): Promise<Tokens> {
+    return new Tokens(await person.account(), address);
+  }
+
+  /** As an authorization header. */
   async take(tokenClass: TokenClass): Promise<string> {
-    if (this.#drawn[tokenClass].length === 0) await this.#draw(tokenClass, 100);
+    return printToken(await this.takeRaw(tokenClass));
+  }
+
+  async takeRaw(tokenClass: TokenClass): Promise<Uint8Array> {
+    if (this.#drawn[tokenClass].length === 0) await this.draw(tokenClass, 100);
     const token = this.#drawn[tokenClass].pop();
     assert(token !== undefined, 'a batch holds tokens');
     return token;
   }
 
-  async #draw(tokenClass: TokenClass, count: number): Promise<void> {
-    const { credentials, signing, domain } = await this.#person.account();
+  /** Draws a full batch; done ahead where the clock will move or the account is watched. */
+  async draw(tokenClass: TokenClass, count: number): Promise<void> {
+    const { credentials, signing, domain } = this.#account;
     assert(credentials !== undefined, 'who draws tokens is registered');
     using channel = connect(this.#address);
     const signer = { crypto, clock: systemClock, audience: domain };
@@ -61,6 +73,6 @@ export class Tokens {
         },
       },
     );
-    this.#drawn[tokenClass].push(...finishBatch(crypto, state, blindSignatures).map(printToken));
+    this.#drawn[tokenClass].push(...finishBatch(crypto, state, blindSignatures));
   }
 }

@@ -2,7 +2,6 @@
 // of all rules, and go over the real port, byte for byte.
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { assert } from '@roost/core/assert';
 import { equal } from '@roost/core/bytes';
 import {
   ClientId,
@@ -16,8 +15,9 @@ import {
 import type { KeyPair } from '@roost/crypto/crypto';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { type Witness } from '@roost/e2e/witness';
+import { idSigners, type Signer } from '@roost/e2e/chores';
 import { tell } from '@roost/e2e/story';
-import { Tokens } from '@roost/e2e/tokens';
+import type { Tokens } from '@roost/e2e/tokens';
 import { type Heard, type RawCall, Wire } from '@roost/e2e/wire';
 import { World } from '@roost/e2e/world';
 import { makeProof, parseProof, type ProofKey } from '@roost/identity/proof';
@@ -48,19 +48,13 @@ let wire: Wire;
 
 beforeAll(async () => {
   world = await World.open();
-  ({ people } = await tell(world, 'rules'));
-  tokens = new Tokens(people[0] ?? nobody(), world.address);
+  ({ people, tokens } = await tell(world, 'rules'));
   wire = new Wire(world.address);
 });
 afterAll(async () => {
   await Promise.all(people.map((person) => person[Symbol.asyncDispose]()));
   await world[Symbol.asyncDispose]();
 });
-
-interface Signer {
-  readonly key: ProofKey;
-  readonly privateKey: Uint8Array;
-}
 
 /** A request of a method as a client made it, and as whom; an empty one where none did. */
 interface Sample {
@@ -96,16 +90,8 @@ async function signersOf(person: Witness, proof: Uint8Array | undefined): Promis
   const known = signed !== undefined && 'publicKey' in signed ? signed.publicKey : undefined;
   const found = pairs.find(({ publicKey }) => known !== undefined && equal(publicKey, known));
   const bare: KeyPair = found ?? crypto.ed25519.generate();
-  const { credentials, qsUser, qsClient } = account;
-  assert(
-    credentials !== undefined && qsUser !== undefined && qsClient !== undefined,
-    'who came is registered',
-  );
-  const { client } = credentials;
   return [
-    { key: { kind: 'client', client }, privateKey: account.signing.privateKey },
-    { key: { kind: 'qs-user', qsUser }, privateKey: account.qsUserKey.privateKey },
-    { key: { kind: 'qs-client', qsClient }, privateKey: account.qsClientKey.privateKey },
+    ...Object.values(await idSigners(person)),
     { key: { kind: 'leaf', publicKey: bare.publicKey }, privateKey: bare.privateKey },
     { key: { kind: 'new-key', publicKey: bare.publicKey }, privateKey: bare.privateKey },
   ];

@@ -1,0 +1,87 @@
+import { encodeQueueConfig } from '@roost/bus/queue-config';
+import { servicesOf } from '@roost/client/calls';
+import type { Group } from '@roost/client/state';
+import { assert } from '@roost/core/assert';
+import { scopedWire } from '@roost/core/ids';
+import { DAY_MS, systemClock } from '@roost/core/time';
+import { nodeCrypto as crypto } from '@roost/crypto/node';
+import { makeConnectionPackage } from '@roost/identity/connection';
+import { makeClientCredentialRequest } from '@roost/identity/credentials';
+import type { ProofKey } from '@roost/identity/proof';
+import type { CallOptions } from '@roost/rpc/call';
+import type { Tokens } from './tokens.ts';
+import type { Witness } from './witness.ts';
+
+/** As which key somebody signs. */
+export interface Signer {
+  readonly key: ProofKey;
+  readonly privateKey: Uint8Array;
+}
+
+/** The keys of somebody that are found by an id. */
+export async function idSigners(person: Witness) {
+  const { credentials, qsUser, qsClient, signing, qsUserKey, qsClientKey } = await person.account();
+  assert(
+    credentials !== undefined && qsUser !== undefined && qsClient !== undefined,
+    'who came is registered',
+  );
+  return {
+    client: {
+      key: { kind: 'client', client: credentials.client },
+      privateKey: signing.privateKey,
+    },
+    qsUser: { key: { kind: 'qs-user', qsUser }, privateKey: qsUserKey.privateKey },
+    qsClient: { key: { kind: 'qs-client', qsClient }, privateKey: qsClientKey.privateKey },
+  } satisfies Record<string, Signer>;
+}
+
+/**
+ * What clients do once a month or never, done now and written down with the rest: renewals, other
+ * queue configs, handles given back, groups deleted.
+ */
+export async function doChores(person: Witness, tokens: Tokens, groups: readonly Group[]) {
+  const account = await person.account();
+  const { client, qsClient } = await idSigners(person);
+  const signing = { crypto, clock: systemClock, audience: account.domain };
+  const { authentication, delivery, queue } = servicesOf(person.recorder, signing);
+  const paid = async (sign: Signer): Promise<CallOptions> => ({
+    sign,
+    token: await tokens.takeRaw('general'),
+  });
+
+  const recoveryKeyHash = crypto.sha256(account.recovery.publicKey);
+  const request = makeClientCredentialRequest(crypto, account.signing, recoveryKeyHash);
+  await authentication.renewCredential({ credentialRequest: request }, { sign: client });
+  for (const days of [30, 31]) {
+    const connectionPackage = makeConnectionPackage(crypto, account.signing.privateKey, {
+      hpkeKey: crypto.x25519.generate().publicKey,
+      notAfter: Date.now() + days * DAY_MS,
+      clientCredential: account.credentials?.clientCredential ?? new Uint8Array(0),
+    });
+    await authentication.publishConnectionPackage({ connectionPackage }, await paid(client));
+  }
+  await authentication.dequeueDirect({ fromSequence: 0n, max: 10 }, await paid(client));
+  await authentication.ackDirect({ belowSequence: 0n }, await paid(client));
+
+  const handles = [crypto.random(32), crypto.random(32)];
+  const registered = { handles: handles.map((handle) => ({ handle, binding: undefined })) };
+  await queue.registerHandles(registered, await paid(qsClient));
+  await queue.releaseHandles({ handles, silence: false }, await paid(qsClient));
+  await queue.dequeue({ fromSequence: 0n, max: 10 }, await paid(qsClient));
+  await queue.ack({ belowSequence: 0n }, await paid(qsClient));
+
+  for (const { id, keys, leaf } of groups) {
+    const { publicKey, privateKey } = leaf.signing;
+    const signer: Signer = { key: { kind: 'leaf', publicKey }, privateKey };
+    const { earKey } = keys;
+    const common = { groupId: scopedWire(id), earKey };
+    const queueConfig = encodeQueueConfig({
+      domain: account.domain,
+      handle: leaf.handle,
+      pushKey: crypto.random(32),
+    });
+    await delivery.updateQueueConfig({ ...common, queueConfig }, await paid(signer));
+    await delivery.getLog({ ...common, fromEpoch: 0n }, await paid(signer)).catch(() => undefined);
+    await delivery.deleteGroup(common, await paid(signer)).catch(() => undefined);
+  }
+}
