@@ -188,7 +188,7 @@ test('a published package is left as it is, and a claimed one does not come back
   const { addPackages } = await claim(token);
   expect(keyOf(addPackages[0])).toBe(keyOf(only));
   expect(await publish(client, [only])).toEqual({ available: 0, lastResort: 1 });
-  await expect(world.replay()).rejects.toEqual(refused('REPLAYED'));
+  await expect(world.lastCall()()).rejects.toEqual(refused('REPLAYED'));
   const stealing = publish(await newClient(world), [
     only,
     await addPackage({ isLastResort: true }),

@@ -99,6 +99,14 @@ test('only its user deletes a client, and may repeat it', async () => {
   expect(left).toEqual([]);
 });
 
+test('a deleted client does not come back by a replay of what made it', async () => {
+  const user = await newUser(world);
+  const client = await newClient(world, user);
+  const replayCreation = world.lastCall();
+  await world.client.deleteClient({ qsClientId: scopedWire(client.id) }, { sign: user.sign });
+  await expect(replayCreation()).rejects.toEqual(refused('REPLAYED'));
+});
+
 test('a deleted client stops listening', async () => {
   const user = await newUser(world);
   const client = await newClient(world, user);
@@ -152,9 +160,9 @@ test('a replayed release or registration changes nothing', async () => {
   const handle = await bound(world, client, groupId);
   const { sign } = client;
   await world.client.releaseHandles({ handles: [handle], silence: true }, { sign });
-  await expect(world.replay()).rejects.toEqual(refused('REPLAYED'));
+  await expect(world.lastCall()()).rejects.toEqual(refused('REPLAYED'));
   await world.client.registerHandles({ handles: [{ handle, binding: undefined }] }, { sign });
-  await expect(world.replay()).rejects.toEqual(refused('REPLAYED'));
+  await expect(world.lastCall()()).rejects.toEqual(refused('REPLAYED'));
   await send(world, [busEvent(groupId, 1, fanOutTo([handle], message(groupId, 'here')))]);
   expect(words((await readAll(world, client)).items)).toEqual(['here']);
 });

@@ -65,8 +65,8 @@ export interface World extends AsyncDisposable {
   readonly bell: MemoryBell;
   readonly client: Client<typeof QueueServiceDefinition>;
   readonly logged: object[];
-  /** Sends the very bytes of the last unary call again. */
-  replay(): Promise<Uint8Array>;
+  /** What sends the very bytes of the last unary call again. */
+  lastCall(): () => Promise<Uint8Array>;
   /** Stops the service and starts it again on the same database. */
   restart(): Promise<void>;
   close(): Promise<void>;
@@ -111,16 +111,17 @@ async function start(
     unary: (call) => channel.unary((last = call)),
   };
   const client = clientOf(QueueServiceDefinition, recording, { crypto, clock, audience: domain });
-  const replay = async (): Promise<Uint8Array> => {
-    if (last === undefined) throw new Error('nothing was called');
-    return await channel.unary(last);
+  const lastCall = (): (() => Promise<Uint8Array>) => {
+    const call = last;
+    if (call === undefined) throw new Error('nothing was called');
+    return async () => await channel.unary(call);
   };
   const close = async (): Promise<void> => {
     await service.close();
     channel.close();
     await server.close(0);
   };
-  return { database, clock, bus, bell, client, logged, replay, close };
+  return { database, clock, bus, bell, client, logged, lastCall, close };
 }
 
 export function memoryLog(logged: object[]): Log {
