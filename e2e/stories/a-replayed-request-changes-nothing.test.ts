@@ -109,16 +109,21 @@ test('the story called every method that changes something', () => {
 
 test('each request, sent again byte for byte, is answered as before or refused', async () => {
   const before = await dumpAll(world);
+  const changed = new Set<string>();
   const otherwise: string[] = [];
   const said: string[] = [];
   for (const call of calls) {
     const { said: heard, message } = await again(call);
     said.push(heard);
+    // Looked at each time: what one undoes, the next may do again.
+    for (const table of Object.keys(changes(before, await dumpAll(world)))) {
+      changed.add(`${call.path} changes ${table}`);
+    }
     if (heard !== 'OK' || call.answer === undefined || READS.test(call.path)) continue;
     if (!isSame(call.path, message, call.answer)) otherwise.push(call.path);
   }
 
-  expect(changes(before, await dumpAll(world))).toEqual({});
+  expect([...changed]).toEqual([]);
   expect(otherwise).toEqual([]);
   // Most are answered: they were understood, and would have done something the first time.
   expect(said.filter((each) => each === 'OK').length).toBeGreaterThan(50);
