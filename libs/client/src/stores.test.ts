@@ -92,3 +92,25 @@ test('a turn that fails changes nothing, has no effect, and holds up no other', 
   expect(await next).toEqual([]);
   expect(effects).toBe(1);
 });
+
+test('a part of a turn that fails is undone alone', async () => {
+  const store = NodeStore.open(join(folder, 'part'));
+  const ledger = await Ledger.open(store, [numbers]);
+  let effects = 0;
+
+  await ledger.turn(async (turn) => {
+    turn.put(numbers, 'before', record);
+    const part = turn.attempt(async () => {
+      turn.delete(numbers, 'before');
+      turn.put(numbers, 'within', record);
+      turn.append('appended', utf8('x'));
+      turn.after(() => effects++);
+      throw new Error('no');
+    });
+    await expect(part).rejects.toThrow('no');
+  });
+
+  expect(ledger.list(numbers)).toEqual([['before', record]]);
+  expect(await store.list('')).toHaveLength(1);
+  expect(effects).toBe(0);
+});
