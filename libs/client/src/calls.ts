@@ -17,7 +17,7 @@ export interface Signer {
 }
 
 /** How a call is signed and what it costs, as the rule of its method has it. */
-export interface Price {
+interface Price {
   readonly token?: TokenClass;
   readonly sign?: Signer | undefined;
   readonly signal?: AbortSignal | undefined;

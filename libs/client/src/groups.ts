@@ -15,7 +15,7 @@ import { type Group, type GroupKeys, groups, type OwnLeaf, states } from './stat
 import { sealTitle } from './titles.ts';
 
 /** The keys that a new group's members share. */
-export function drawKeys({ crypto }: Pick<Core, 'crypto'>): GroupKeys {
+function drawKeys({ crypto }: Pick<Core, 'crypto'>): GroupKeys {
   return {
     earKey: crypto.random(32),
     linkWrapperKey: crypto.random(32),

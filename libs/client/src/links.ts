@@ -97,7 +97,7 @@ export function memberOf(
 }
 
 /** Who is behind a leaf. Throws where its link, its link key or its participant id is another's. */
-export function identityBehind(
+function identityBehind(
   core: LinkCore,
   keys: GroupKeys,
   leaf: LeafNode,

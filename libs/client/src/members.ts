@@ -15,7 +15,7 @@ import { forgedLeaves, leavingLeaves, tidyNow } from './tidy.ts';
 import { openTitle, roomOf } from './titles.ts';
 
 /** A step of a group from one epoch to the next. */
-export interface Step {
+interface Step {
   /** Absent where we were not a member before. */
   readonly before: ClientState | undefined;
   readonly after: ClientState;
@@ -43,7 +43,7 @@ export async function advance(core: Core, turn: Turn, group: Group, step: Step):
 }
 
 /** The members of a tree: known leaves stay who they are, new ones have to prove it. */
-export function membersAfter(
+function membersAfter(
   core: Core,
   group: Pick<Group, 'keys' | 'members'>,
   state: ClientState,
@@ -127,7 +127,7 @@ export function usersOf(group: Pick<Group, 'members'>): Map<string, Member> {
   return users;
 }
 
-export function isOwnUser(core: Core, member: Member): boolean {
+function isOwnUser(core: Core, member: Member): boolean {
   const own = printId(ownClient(core).user);
   return member.identity !== undefined && printId(member.identity.user) === own;
 }

@@ -55,7 +55,7 @@ export interface TrustRecord {
 }
 
 /** How far the direct queue is read. */
-export interface DirectReader {
+interface DirectReader {
   readonly next: bigint;
 }
 
@@ -79,7 +79,7 @@ export interface OwnLeaf {
   readonly pushKey: Uint8Array;
 }
 
-export type ContactStanding =
+type ContactStanding =
   /** We asked; the answer is not here. */
   | 'asked'
   /** They ask; we have not answered. */
@@ -122,7 +122,7 @@ export interface GroupKeys {
   readonly participantKey: Uint8Array;
 }
 
-export type GroupStanding =
+type GroupStanding =
   /** On its way to the hub. */
   | 'creating'
   /** We are a member. */
@@ -178,12 +178,12 @@ export interface PendingCommit {
 }
 
 /** A group that we were added to or are entering, until we are a member. */
-export interface Joining {
+interface Joining {
   readonly sinceMs: number;
 }
 
 /** An event of a group that came before what it builds on. */
-export interface EarlyEvent {
+interface EarlyEvent {
   readonly event: Uint8Array;
 }
 

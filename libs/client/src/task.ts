@@ -47,7 +47,7 @@ export type Change =
   | { readonly kind: 'tidy' };
 
 /** Somebody to be added, and the KeyPackages once they are claimed. */
-export interface Invited {
+interface Invited {
   readonly user: UserId;
   readonly claimId: Uint8Array;
   readonly packages?: readonly ClaimedPackage[];
@@ -59,7 +59,7 @@ export interface ClaimedPackage {
 }
 
 /** A connection request once it is made: a repetition sends the same. */
-export interface Asked {
+interface Asked {
   readonly user: UserId;
   readonly joinSecret: Uint8Array;
   /** EnqueueDirectRequest, encoded. */

@@ -10,7 +10,7 @@ import type { Extension } from 'ts-mls/extension.js';
 import type { ClientState } from './mls.ts';
 import type { GroupKeys } from './state.ts';
 
-export const TITLE_BYTES_MAX = 240;
+const TITLE_BYTES_MAX = 240;
 const TITLE_PADDING = 128;
 const TITLE_LABEL = utf8('Roost 1.0 Title');
 

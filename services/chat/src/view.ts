@@ -28,7 +28,7 @@ export function escaped(text: string): string {
   });
 }
 
-// oxlint-disable-next-line no-control-regex
+// oxlint-disable-next-line no-control-regex -- to find them is what it is for
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 const NAMED = new Map([
   ['\n', '\\n'],
