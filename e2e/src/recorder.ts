@@ -13,6 +13,7 @@ export interface Recorded {
 /** Writes down every call that a client makes over its transport. */
 export class Recorder implements Transport {
   readonly calls: Recorded[] = [];
+  readonly streamed: { readonly path: string; readonly message: Uint8Array }[] = [];
   readonly #transport: Transport;
 
   constructor(transport: Transport) {
@@ -32,10 +33,13 @@ export class Recorder implements Transport {
     }
   }
 
-  stream(call: Outgoing): AsyncIterable<Uint8Array> {
+  async *stream(call: Outgoing): AsyncGenerator<Uint8Array> {
     const { path, proof } = call;
     this.calls.push({ path, request: call.request.slice(), proof });
-    return this.#transport.stream(call);
+    for await (const message of this.#transport.stream(call)) {
+      this.streamed.push({ path, message });
+      yield message;
+    }
   }
 
   /** The calls of a method, by its name without the service. */

@@ -4,8 +4,11 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { MemoryBus } from '@roost/bus/memory';
 import type { Bus, RequestOptions } from '@roost/bus/ports';
+import { toHex } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
+import { printId } from '@roost/core/ids';
 import { sleep } from '@roost/core/time';
+import { queueLog } from '@roost/e2e/queue-log';
 import { connectTwo, Witness } from '@roost/e2e/witness';
 import { World } from '@roost/e2e/world';
 
@@ -73,6 +76,26 @@ class BadBus implements Bus {
 }
 
 const bus = new BadBus();
+/** What lies in the queues themselves: nothing twice, and all in one order for everybody. */
+async function expectOneOrder(chats: readonly string[]): Promise<void> {
+  for (const chat of chats) {
+    const queues = await Promise.all(people.map(queueLog));
+    const orders = queues.map((events) =>
+      events
+        .filter(({ groupId }) => printId(groupId) === chat)
+        .map((event) => (event.kind === 'group-deleted' ? event.kind : toHex(event.mlsMessage))),
+    );
+    for (const order of orders) expect(new Set(order).size).toBe(order.length);
+    for (const [one = [], other = []] of [orders.slice(0, 2), orders.slice(1, 3)]) {
+      const common = new Set(one.filter((each) => other.includes(each)));
+      expect(common.size).toBeGreaterThan(0);
+      expect(one.filter((each) => common.has(each))).toEqual(
+        other.filter((each) => common.has(each)),
+      );
+    }
+  }
+}
+
 const MESSAGES = 40;
 let world: World;
 let people: Witness[];
@@ -140,5 +163,6 @@ test(`two groups of three over a bad bus (seed ${seed}): all arrives, once, in o
   expect(people.map(({ client }) => client.chat(first)?.name)).toEqual(
     people.map(() => 'Still the first'),
   );
+  await expectOneOrder([first, second]);
   for (const count of Object.values(bus.done)) expect(count).toBeGreaterThan(3);
 });
