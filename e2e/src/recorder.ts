@@ -5,6 +5,7 @@ export interface Recorded {
   readonly path: string;
   readonly request: Uint8Array;
   readonly proof: Uint8Array | undefined;
+  readonly authorization: string | undefined;
   /** The answer of a unary call that succeeded. */
   readonly answer?: Uint8Array;
   readonly error?: unknown;
@@ -21,8 +22,8 @@ export class Recorder implements Transport {
   }
 
   async unary(call: Outgoing): Promise<Uint8Array> {
-    const { path, proof } = call;
-    const sent = { path, request: call.request.slice(), proof };
+    const { path, proof, authorization } = call;
+    const sent = { path, request: call.request.slice(), proof, authorization };
     try {
       const answer = await this.#transport.unary(call);
       this.calls.push({ ...sent, answer });
@@ -34,8 +35,8 @@ export class Recorder implements Transport {
   }
 
   async *stream(call: Outgoing): AsyncGenerator<Uint8Array> {
-    const { path, proof } = call;
-    this.calls.push({ path, request: call.request.slice(), proof });
+    const { path, proof, authorization } = call;
+    this.calls.push({ path, request: call.request.slice(), proof, authorization });
     for await (const message of this.#transport.stream(call)) {
       this.streamed.push({ path, message });
       yield message;
