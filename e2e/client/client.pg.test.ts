@@ -3,8 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Clock, HOUR_MS } from '@roost/core/time';
+import { Client } from '@roost/client/client';
+import { NodeStore } from '@roost/client/node/store';
+import { webCrypto } from '@roost/crypto/web';
 import { befriend, Person } from '@roost/e2e/person';
 import { World } from '@roost/e2e/world';
+import { connectWeb } from '@roost/rpc/web';
 
 const folder = mkdtempSync(join(tmpdir(), 'roost-client-'));
 let world: World;
@@ -238,4 +242,23 @@ test('one whose queue lost what was in it reads the log, and what it sends arriv
   await sent;
   await Promise.all([wanda, yuri].map((each) => each.hears('did I miss something?')));
   expect(zita.client.chat(chat)?.name).toBe('Lossy 3');
+});
+
+test('a client with the transport and the cryptography of browsers talks with one on Node', async () => {
+  await using greta = await come('greta');
+  using store = NodeStore.open(join(folder, 'webster'));
+  const transport = connectWeb(`http://${world.address}`);
+  const ports = { store, transport, crypto: webCrypto };
+  await using webster = await Client.register({ ...ports, userName: 'webster' });
+  await webster.connect('greta');
+  await greta.until('request');
+  await greta.client.accept();
+  const { chat } = await greta.until('connected');
+  await webster.send(chat, 'from a browser');
+  await greta.hears('from a browser');
+  await greta.client.send(chat, 'to a browser');
+
+  for await (const event of webster.events()) {
+    if (event.kind === 'message' && event.text === 'to a browser') break;
+  }
 });

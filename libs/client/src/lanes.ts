@@ -116,7 +116,7 @@ export class Lanes {
   async #run(lane: string): Promise<void> {
     let attempt = 0;
     while (!this.#stop.signal.aborted) {
-      const [first] = this.#parts.ledger.list(tasks, `${lane}/`);
+      const first = this.#parts.ledger.first(tasks, `${lane}/`);
       if (first === undefined) return;
       this.#again.delete(lane);
       const outcome = await this.#try(lane, ...first);

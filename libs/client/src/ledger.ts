@@ -51,6 +51,16 @@ export class Ledger {
     return all.toSorted(byKey) as [string, T][];
   }
 
+  /** The first record whose key begins with `within`; for long shelves cheaper than the list. */
+  first<T>({ prefix }: Shelf<T>, within: string): [key: string, value: T] | undefined {
+    let found: [string, unknown] | undefined;
+    for (const entry of this.#of(prefix)) {
+      if (!entry[0].startsWith(within)) continue;
+      if (found === undefined || entry[0] < found[0]) found = entry;
+    }
+    return found as [string, T] | undefined;
+  }
+
   /**
    * Runs a change when all earlier ones are done. It waits for nothing but the store: a turn that
    * asked a server would hold up everything else.
