@@ -7,8 +7,3 @@ export class BrokenInvariant extends Error {
 export function assert(condition: unknown, invariant: string): asserts condition {
   if (!condition) throw new BrokenInvariant(`invariant broken: ${invariant}`);
 }
-
-/** Marks the branch of an exhaustive switch that cannot be reached. */
-export function unreachable(value: never): never {
-  throw new BrokenInvariant(`invariant broken: nothing else was possible, got ${String(value)}`);
-}

@@ -11,7 +11,7 @@ import { type Outgoing, PROOF_METADATA, RESPONSE_BYTES_MAX, type Transport } fro
 import { CODES, errorOf } from './status.ts';
 
 export { clientOf } from './call.ts';
-export type { CallOptions, Client, Signing, Transport } from './call.ts';
+export type { Client, Transport } from './call.ts';
 
 /** A connection to a server from Node. It connects when needed and again when lost. */
 export interface Channel extends Transport, Disposable {

@@ -4,9 +4,6 @@ import { type Outgoing, PROOF_METADATA, RESPONSE_BYTES_MAX, type Transport } fro
 import { Deframer, frame, statusIn, toBase64 } from './frames.ts';
 import { type CallStatus, CODES, errorOf, ServerError } from './status.ts';
 
-export { clientOf } from './call.ts';
-export type { CallOptions, Client, Signing, Transport } from './call.ts';
-
 /** gRPC-web over `fetch`, for browsers; the same shape as `connect` of `client.ts`. */
 export function connectWeb(baseUrl: string, fetchWith: typeof fetch = fetch): Transport {
   const open = (call: Outgoing) => messages(baseUrl, fetchWith, call);

@@ -48,10 +48,6 @@ export function oneOf<const Word extends string>(...words: readonly Word[]) {
   return variable(`one of ${words.join(', ')}`, (text) => words.find((word) => word === text));
 }
 
-export const flag = variable('true or false', (text) =>
-  text === 'true' || text === 'false' ? text === 'true' : undefined,
-);
-
 export const level = oneOf(...LEVELS);
 
 export interface ListenAddress {

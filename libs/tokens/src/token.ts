@@ -7,7 +7,6 @@ export const TOKEN_TYPE = 0x0002;
 export const MODULUS_BYTES = 256;
 export const AUTHENTICATOR_INPUT_BYTES = 98;
 export const TOKEN_BYTES = AUTHENTICATOR_INPUT_BYTES + MODULUS_BYTES;
-export const PUBLIC_KEY_BYTES = 342;
 
 /** What the authenticator of a token signs (RFC 9577 §2.2), 32 bytes each. */
 export interface TokenInput {

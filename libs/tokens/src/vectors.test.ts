@@ -8,6 +8,7 @@ import { webCrypto } from '@roost/crypto/web';
 import {
   decodeBatchRequest,
   decodeBatchResponse,
+  decodeTokenRequest,
   encodeBatchRequest,
   encodeBatchResponse,
   encodeTokenRequest,
@@ -92,6 +93,7 @@ for (const [door, crypto] of doors) {
     (_, vector) => {
       const { request, blindSignature } = issue(crypto, vector);
       expect(toHex(encodeTokenRequest(request))).toBe(vector.token_request);
+      expect(decodeTokenRequest(hex(vector.token_request))).toEqual(request);
       expect(toHex(blindSignature)).toBe(vector.token_response);
     },
   );

@@ -1,6 +1,6 @@
+import { equal, toHex } from '@roost/core/bytes';
 import { Failure, malformed } from '@roost/core/failure';
 import { ClientId, UserId, type Uuid } from '@roost/core/ids';
-import { toHex } from '@roost/core/bytes';
 import { DAY_MS, monthOf } from '@roost/core/time';
 import { encode } from '@roost/core/tls';
 import type { AuthenticationServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
@@ -8,13 +8,13 @@ import type {
   DirectMessage,
   DirectQueueMessage,
   EnqueueDirectRequest,
+  ListenDirectResponse,
 } from '@roost/proto/roost/authentication/v1/authentication';
 import { callingClient, type Handlers } from '@roost/rpc/service';
-import { equal } from '@roost/core/bytes';
 import type { SectionType } from '@roost/proto/roost/authentication/v1/authentication';
 import { acknowledged, checkRoom } from '../domain/direct-queue.ts';
 import { checkSections, decodeSections, encodeSections } from '../domain/sections.ts';
-import { RECONNECT_WITHIN_MS } from '../listening.ts';
+import { type Heard, RECONNECT_WITHIN_MS } from '../listening.ts';
 import * as store from '../store/direct-queues.ts';
 import { requireLocal, type Dependencies } from './dependencies.ts';
 
@@ -78,22 +78,9 @@ export function directQueueHandlers(parts: Dependencies): DirectHandlers {
 
     async *listenDirect({ fromSequence }, context) {
       const client = callingClient(context).uuid;
-      let at = (await acknowledge(client, fromSequence)).first;
-      for await (const heard of listeners.listen(keyOf(client), context.signal)) {
-        if (heard === 'draining') {
-          yield { messages: [], reconnectWithinMs: RECONNECT_WITHIN_MS };
-          return;
-        }
-        let sent = 0;
-        for (;;) {
-          const rows = await store.read(database, client, at, LISTEN_PAGE);
-          if (rows.length > 0) yield { messages: rows.map(wire), reconnectWithinMs: 0 };
-          at = (rows.at(-1)?.sequence ?? at - 1n) + 1n;
-          sent += rows.length;
-          if (rows.length < LISTEN_PAGE) break;
-        }
-        if (heard === 'quiet' && sent === 0) yield { messages: [], reconnectWithinMs: 0 };
-      }
+      const { first } = await acknowledge(client, fromSequence);
+      const heard = listeners.listen(keyOf(client), context.signal);
+      yield* followQueue(database, client, first, heard);
     },
 
     async ackDirect({ belowSequence }, context) {
@@ -101,6 +88,30 @@ export function directQueueHandlers(parts: Dependencies): DirectHandlers {
       return {};
     },
   };
+}
+
+/** What lies in a queue from a sequence on, and then what comes, each time something is heard. */
+async function* followQueue(
+  database: Dependencies['database'],
+  client: Uuid,
+  from: bigint,
+  listening: AsyncIterable<Heard>,
+): AsyncGenerator<ListenDirectResponse> {
+  let at = from;
+  for await (const heard of listening) {
+    if (heard === 'draining') {
+      yield { messages: [], reconnectWithinMs: RECONNECT_WITHIN_MS };
+      return;
+    }
+    const before = at;
+    for (;;) {
+      const rows = await store.read(database, client, at, LISTEN_PAGE);
+      if (rows.length > 0) yield { messages: rows.map(wire), reconnectWithinMs: 0 };
+      at += BigInt(rows.length);
+      if (rows.length < LISTEN_PAGE) break;
+    }
+    if (heard === 'quiet' && at === before) yield { messages: [], reconnectWithinMs: 0 };
+  }
 }
 
 const PAGE_MAX = 500;
