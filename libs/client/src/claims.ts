@@ -66,7 +66,10 @@ function checked(
   const tls = keyPackage?.tls ?? new Uint8Array(0);
   const { keyPackage: parsed, ref } = readClaimed(core, tls);
   const linkKey = openLinkKey(core.crypto, friendshipKey, ref, sealedLinkKey);
-  const identity = linkedIdentity(core, parsed.leafNode, linkKey);
+  const { standing, ...identity } = linkedIdentity(core, parsed.leafNode, linkKey);
+  if (standing !== 'valid') {
+    throw new Failure('UNAUTHENTICATED', `the credential of ${contact.userName} is ${standing}`);
+  }
   const isTheirs =
     printId(identity.user) === printId(contact.user) &&
     equal(identity.recoveryKeyHash, contact.recoveryKeyHash);

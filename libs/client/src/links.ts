@@ -107,7 +107,8 @@ function identityBehind(
   const leafKey = leaf.signaturePublicKey;
   const { wrappedLinkKey, participantId } = declared;
   const linkKey = unwrapLinkKey(crypto, keys.linkWrapperKey, leafKey, wrappedLinkKey);
-  const identity = linkedIdentity(core, leaf, linkKey);
+  // One that has expired since was good when its leaf came in.
+  const { standing: _, ...identity } = linkedIdentity(core, leaf, linkKey);
   const expected = participantIdOf(crypto, keys.participantKey, identity.user);
   if (!crypto.equal(expected, participantId)) {
     throw new Failure('UNAUTHENTICATED', 'a leaf is declared to be of another participant');
@@ -115,17 +116,19 @@ function identityBehind(
   return identity;
 }
 
-/** Who is behind a leaf, by its link key alone: a KeyPackage belongs to no group yet. */
+/**
+ * Who is behind a leaf, by its link key alone: a KeyPackage belongs to no group yet. Whether the
+ * credential has expired is told, as it matters only where the leaf is about to be added.
+ */
 export function linkedIdentity(
   { crypto, clock, trust, ledger }: LinkCore,
   leaf: LeafNode,
   linkKey: Uint8Array,
-): MemberIdentity {
+): MemberIdentity & { readonly standing: 'valid' | 'expired' } {
   const leafKey = leaf.signaturePublicKey;
   const link = openLink(crypto, decodeLeafIdentity(identityOf(leaf)), leafKey, linkKey);
   const judged = { authority: trust.authority(trust.domain), nowMs: clock.now() };
   const { credential, binding, standing } = verifyLink(crypto, link, leafKey, judged);
-  // One that has expired since was good when its leaf came in; it is asked to renew.
   if (standing !== 'valid' && standing !== 'expired') {
     throw new Failure('UNAUTHENTICATED', `the credential of a leaf is ${standing}`);
   }
@@ -134,6 +137,7 @@ export function linkedIdentity(
     throw new Failure('UNAUTHENTICATED', 'the recovery key of a contact is another than it was');
   }
   return {
+    standing,
     user: credential.clientId.user,
     client: credential.clientId,
     userName: printUserName(binding.userName),
