@@ -2,7 +2,7 @@
 // only chat until all are written down, and stays until all of the other's are there.
 import { openNodeClient } from '@roost/client/node/open';
 
-const [folder = '', address = '', name = '', total = '0'] = process.argv.slice(2);
+const [folder = '', address = '', name = '', total = '0', pauseMs = '0'] = process.argv.slice(2);
 const count = Number(total);
 const server = { address, isTls: false };
 await using opened = await openNodeClient({ folder, server, userName: name });
@@ -16,6 +16,7 @@ const lines = async (isOwn: boolean): Promise<number> =>
 
 for (let next = await lines(true); next < count; next++) {
   await client.send(chat, `${name} ${next}`);
+  if (pauseMs !== '0') await new Promise((resolve) => setTimeout(resolve, Number(pauseMs)));
 }
 while ((await lines(false)) < count || client.unfinished().length > 0) {
   await new Promise((resolve) => setTimeout(resolve, 20));
