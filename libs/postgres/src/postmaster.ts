@@ -48,8 +48,9 @@ export async function startPostmaster(
       return { pid: child.pid, exited };
     }
     const said = await lastWords(folders.log);
-    // Backends of a killed postmaster need a moment to notice.
-    if (attempt < 20 && said.includes('still in use')) {
+    // Backends of a killed postmaster need a moment to notice, and its own pid one to be free: until
+    // somebody has taken note of its end, it looks alive.
+    if (attempt < 20 && /still in use|lock file .* already exists/.test(said)) {
       await sleep(250);
       continue;
     }
