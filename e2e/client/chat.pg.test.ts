@@ -156,3 +156,20 @@ test('whatever stands in the way of a start is one sentence', async () => {
   expect(await away.exit()).toBe(1);
   expect(away.errors).toContain('no homeserver answers on 127.0.0.1:1');
 });
+
+test('lines go where they were meant to go, whoever accepts meanwhile', async () => {
+  const [nina, olaf, paul] = [open('nina'), open('olaf'), open('paul')];
+  await Promise.all([nina.ready(), olaf.ready(), paul.ready()]);
+  await nina.type('/connect olaf', 'olaf is asked');
+  await nina.type('/connect paul', 'paul is asked');
+  await olaf.sees('asks to connect');
+  await olaf.type('/accept', 'you are connected');
+  await nina.sees('you are connected with olaf');
+  await nina.type('for paul alone');
+  await paul.sees('asks to connect');
+  await paul.type('/accept', 'you are connected');
+
+  expect(await paul.sees('for paul')).toBe('[nina] nina: for paul alone');
+  expect(await Promise.all([nina.end(), olaf.end(), paul.end()])).toEqual([0, 0, 0]);
+  expect(olaf.lines.some((line) => line.includes('for paul'))).toBe(false);
+});

@@ -19,7 +19,8 @@ const ACK_AFTER_MS = 5 * MINUTE_MS;
 /** The server speaks every 25 s; after this long without a word the line is dead. */
 const SILENCE_MS = 60 * SECOND_MS;
 const RETRY_FIRST_MS = 250;
-const RETRY_LAST_MS = 30 * SECOND_MS;
+const RETRY_LAST_MS = 15 * SECOND_MS;
+const STOOD_MS = 2 * SECOND_MS;
 
 /** Follows a queue until it is stopped, over every loss of the line. */
 export async function follow<M>(
@@ -31,15 +32,19 @@ export async function follow<M>(
   let attempt = 0;
   while (!signal.aborted) {
     let waitMs = 0;
+    let openedMs = Number.POSITIVE_INFINITY;
     try {
       if (attempt > 0) await knock(core, signal);
       if (attempt > 0) reachable(true);
+      openedMs = core.clock.now();
       waitMs = await followOnce(core, following, signal, () => {
         attempt = 0;
         reachable(true);
       });
     } catch (error) {
       if (signal.aborted) return;
+      // A stream says nothing while its queue is empty: that it stood is sign enough.
+      if (core.clock.now() - openedMs >= STOOD_MS) attempt = 0;
       if (error instanceof Failure) reachable(!isAway(error));
       if (!isTransient(error)) core.report(error);
       const backoff = backoffMs(attempt++, RETRY_FIRST_MS, RETRY_LAST_MS, fraction(core.crypto));

@@ -69,7 +69,9 @@ export class Session {
   async follow(): Promise<void> {
     for await (const event of this.#client.events()) {
       this.#screen.print(eventLine(event, this.scene));
-      if (event.kind === 'connected' || event.kind === 'joined') this.#enter(event.chat);
+      if (event.kind === 'joined') this.#enter(event.chat);
+      // Whoever asked was in this chat already; lines meant for another must not go there.
+      if (event.kind === 'connected' && !this.#hasCurrent()) this.#enter(event.chat);
       if (event.kind === 'gone' && event.chat === this.#current) {
         this.#switchTo(this.#client.chats()[0]?.id);
       }
@@ -176,14 +178,17 @@ export class Session {
   }
 
   #chat(): string {
-    const chats = this.#client.chats();
-    if (this.#current === undefined || !chats.some(({ id }) => id === this.#current)) {
+    if (this.#current === undefined || !this.#hasCurrent()) {
       throw new Failure(
         'GROUP_UNKNOWN',
         'there is no current chat; /connect <name> begins one, /switch <chat> chooses one',
       );
     }
     return this.#current;
+  }
+
+  #hasCurrent(): boolean {
+    return this.#client.chats().some(({ id }) => id === this.#current);
   }
 
   #dmWith(name: string): Chat | undefined {
