@@ -1,8 +1,6 @@
 // Invariant 5: no method answers without what its rule asks for. The cases are made from the table
 // of all rules, and go over the real port, byte for byte.
-import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { equal } from '@roost/core/bytes';
 import {
   ClientId,
   type Domain,
@@ -15,29 +13,27 @@ import {
 import type { KeyPair } from '@roost/crypto/crypto';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { type Witness } from '@roost/e2e/witness';
-import { idSigners, type Signer } from '@roost/e2e/chores';
+import type { Signer } from '@roost/e2e/chores';
+import {
+  classOf,
+  KIND,
+  OUTSIDE,
+  type Rule,
+  RULES,
+  type Sample,
+  samplesOf,
+  STREAMS,
+} from '@roost/e2e/samples';
 import { tell } from '@roost/e2e/story';
 import type { Tokens } from '@roost/e2e/tokens';
 import { type Heard, type RawCall, Wire } from '@roost/e2e/wire';
 import { World } from '@roost/e2e/world';
-import { makeProof, parseProof, type ProofKey } from '@roost/identity/proof';
+import { makeProof } from '@roost/identity/proof';
 
-interface Rule {
-  readonly token: `TOKEN_CLASS_${'EXEMPT' | 'GENERAL' | 'CONTACT'}`;
-  readonly caller: `CALLER_${'ANYONE' | 'NEW_KEY' | 'CLIENT' | 'QS_USER' | 'QS_CLIENT' | 'GROUP_MEMBER' | 'SERVICE' | 'OPERATOR'}`;
-}
-
-const RULES = Object.entries(
-  JSON.parse(
-    readFileSync(new URL('../../proto/gen/rules.json', import.meta.url), 'utf8'),
-  ) as Record<string, Rule>,
-);
 const INSIDE = RULES.filter(([, { caller }]) => /SERVICE|OPERATOR/.test(caller));
-const OUTSIDE = RULES.filter((each) => !INSIDE.includes(each));
 const COSTLY = OUTSIDE.filter(([, { token }]) => token !== 'TOKEN_CLASS_EXEMPT');
 const FREE = OUTSIDE.filter(([, { token }]) => token === 'TOKEN_CLASS_EXEMPT');
 const SIGNED = OUTSIDE.filter(([, { caller }]) => caller !== 'CALLER_ANYONE');
-const STREAMS = /\/Listen(Direct)?$/;
 /** Everything that the rule of a method may answer with. */
 const RULED = /^(METHOD_UNKNOWN|TOKEN_\w+|UNAUTHENTICATED|CLOCK_SKEW|HTTP.*|code .*)$/;
 
@@ -56,47 +52,6 @@ afterAll(async () => {
   await world[Symbol.asyncDispose]();
 });
 
-/** A request of a method as a client made it, and as whom; an empty one where none did. */
-interface Sample {
-  readonly request: Uint8Array;
-  readonly signer: Signer;
-  readonly others: readonly Signer[];
-}
-
-const KIND: Partial<Record<Rule['caller'], ProofKey['kind']>> = {
-  CALLER_NEW_KEY: 'new-key',
-  CALLER_CLIENT: 'client',
-  CALLER_QS_USER: 'qs-user',
-  CALLER_QS_CLIENT: 'qs-client',
-  CALLER_GROUP_MEMBER: 'leaf',
-};
-
-async function sampleOf(path: string, { caller }: Rule): Promise<Sample> {
-  const owner = people.find(({ recorder }) => recorder.calls.some((call) => call.path === path));
-  const person = owner ?? people[0] ?? nobody();
-  const call = person.recorder.calls.findLast((each) => each.path === path);
-  const signers = await signersOf(person, call?.proof);
-  const mine = signers.find(({ key }) => key.kind === KIND[caller]) ?? signers[0] ?? nobody();
-  const others = signers.filter((each) => each !== mine);
-  return { request: call?.request ?? new Uint8Array(0), signer: mine, others };
-}
-
-/** One signer of each kind; those with bare keys hold the key that signed before. */
-async function signersOf(person: Witness, proof: Uint8Array | undefined): Promise<Signer[]> {
-  const account = await person.account();
-  const groups = await person.groups();
-  const pairs = [account.signing, account.qsUserKey, ...groups.map(({ leaf }) => leaf.signing)];
-  const signed = proof === undefined ? undefined : parseProof(proof).key;
-  const known = signed !== undefined && 'publicKey' in signed ? signed.publicKey : undefined;
-  const found = pairs.find(({ publicKey }) => known !== undefined && equal(publicKey, known));
-  const bare: KeyPair = found ?? crypto.ed25519.generate();
-  return [
-    ...Object.values(await idSigners(person)),
-    { key: { kind: 'leaf', publicKey: bare.publicKey }, privateKey: bare.privateKey },
-    { key: { kind: 'new-key', publicKey: bare.publicKey }, privateKey: bare.privateKey },
-  ];
-}
-
 interface Signed {
   readonly method: string;
   readonly request: Uint8Array;
@@ -108,12 +63,13 @@ function sign(signer: Signer, { method, request, audience, at = Date.now() }: Si
   return makeProof(crypto, signer, { method, request, audience: audience ?? world.domain }, at);
 }
 
-function classOf({ token }: Rule): 'general' | 'contact' {
-  return token === 'TOKEN_CLASS_CONTACT' ? 'contact' : 'general';
+async function sampleOf(path: string, rule: Rule): Promise<Sample> {
+  return (await samplesOf(people, path, rule)).at(-1) ?? nobody();
 }
 
 async function authorizationFor(rule: Rule): Promise<string | undefined> {
-  return rule.token === 'TOKEN_CLASS_EXEMPT' ? undefined : await tokens.take(classOf(rule));
+  const tokenClass = classOf(rule);
+  return tokenClass === undefined ? undefined : await tokens.take(tokenClass);
 }
 
 async function both(call: RawCall): Promise<string[]> {
@@ -144,8 +100,7 @@ test.each(COSTLY)('%s asks for its token before it looks at anything else', asyn
   const { request, signer } = await sampleOf(path, rule);
   const proof = sign(signer, { method: path, request });
   const call = { path, request, proof };
-  const spent = await tokens.take(classOf(rule));
-  await ask({ path: '/roost.authentication.v1.AuthenticationService/FindUser' });
+  const spent = await tokens.take(classOf(rule) ?? nobody());
   await ask({ ...call, request: new Uint8Array(0), authorization: spent });
   const other = await tokens.take(classOf(rule) === 'general' ? 'contact' : 'general');
 
