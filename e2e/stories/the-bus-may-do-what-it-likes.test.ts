@@ -9,22 +9,12 @@ import { Failure } from '@roost/core/failure';
 import { printId } from '@roost/core/ids';
 import { sleep } from '@roost/core/time';
 import { queueLog } from '@roost/e2e/queue-log';
+import { randomOf } from '@roost/e2e/random';
 import { connectTwo, Witness } from '@roost/e2e/witness';
 import { World } from '@roost/e2e/world';
 
 const given = process.env['ROOST_SEED'];
 const seed = given === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(given);
-
-/** mulberry32: small, seeded, good enough to choose faults by. */
-function randomOf(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 type Fault = 'lost' | 'answer lost' | 'twice' | 'late' | 'none';
 
