@@ -8,16 +8,15 @@ import { NodeStore } from '@roost/client/node/store';
 import { decodeRecord } from '@roost/client/record';
 import type { Account, Contact, Group, OwnPackage } from '@roost/client/state';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
-import { type Channel, connect } from '@roost/rpc/client';
+import { connect } from '@roost/rpc/client';
 import { Recorder } from './recorder.ts';
 
 type EventOf<K extends ClientEvent['kind']> = ClientEvent & { kind: K };
 
 interface Parts {
   readonly store: NodeStore;
-  readonly channel: Channel;
   readonly recorder: Recorder;
-  readonly folder: string;
+  readonly all: Disposable;
 }
 
 const PATIENCE_MS = 20_000;
@@ -40,13 +39,14 @@ export class Witness implements AsyncDisposable {
 
   /** Registers at the homeserver of this address. */
   static async come(address: string, name: string, clock?: Clock): Promise<Witness> {
+    using opened = new DisposableStack();
     const folder = mkdtempSync(join(tmpdir(), 'roost-witness-'));
-    const store = NodeStore.open(folder);
-    const channel = connect(address);
-    const recorder = new Recorder(channel);
+    opened.defer(() => rmSync(folder, { recursive: true }));
+    const store = opened.use(NodeStore.open(folder));
+    const recorder = new Recorder(opened.use(connect(address)));
     const ports = { store, transport: recorder, crypto, clock };
     const client = await Client.register({ ...ports, userName: name });
-    return new Witness(name, client, { recorder, store, channel, folder });
+    return new Witness(name, client, { recorder, store, all: opened.move() });
   }
 
   /** The first event of a kind, whether it has come or is to come. */
@@ -95,9 +95,7 @@ export class Witness implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.client.close();
-    this.#parts.store[Symbol.dispose]();
-    this.#parts.channel.close();
-    rmSync(this.#parts.folder, { recursive: true });
+    this.#parts.all[Symbol.dispose]();
   }
 
   async #records<T extends object>(prefix: string): Promise<T[]> {
