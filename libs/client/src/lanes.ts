@@ -144,7 +144,12 @@ export class Lanes {
         return {};
       }
       const isAwaited = this.#waiters.has(key);
-      await this.#parts.refused({ lane, key, task, error, isAwaited });
+      try {
+        await this.#parts.refused({ lane, key, task, error, isAwaited });
+      } catch (unwritten) {
+        this.#parts.report(unwritten);
+        return {};
+      }
       this.#settle(key, (waiter) => waiter.reject(error));
       return 'on';
     }

@@ -53,6 +53,8 @@ export const newsShelves = [news];
 export class News {
   readonly #ledger: Ledger;
   readonly #passing: ClientEvent[] = [];
+  /** Told, but still written down: the disk may be full. */
+  readonly #told = new Set<string>();
   #wake: () => void = () => undefined;
 
   constructor(ledger: Ledger) {
@@ -83,16 +85,30 @@ export class News {
       while (!signal.aborted) {
         const woken = new Promise<void>((resolve) => (this.#wake = resolve));
         for (const event of this.#passing.splice(0)) yield event;
-        const waiting = this.#ledger.list(news);
+        const waiting = this.#ledger.list(news).filter(([key]) => !this.#told.has(key));
         for (const [key, event] of waiting) {
           if (signal.aborted) return;
           yield event;
-          await this.#ledger.turn((turn) => turn.delete(news, key));
+          await this.#forget(key);
         }
         if (waiting.length === 0 && this.#passing.length === 0) await woken;
       }
     } finally {
       signal.removeEventListener('abort', stop);
+    }
+  }
+
+  /** Takes an event off with those that could not be taken off before. */
+  async #forget(key: string): Promise<void> {
+    this.#told.add(key);
+    const told = [...this.#told];
+    try {
+      await this.#ledger.turn((turn) => {
+        for (const each of told) turn.delete(news, each);
+      });
+      for (const each of told) this.#told.delete(each);
+    } catch {
+      // Nothing is told twice by this process; after a restart some may be.
     }
   }
 }

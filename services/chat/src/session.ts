@@ -85,8 +85,8 @@ export class Session {
     try {
       await this.#carryOut(line);
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      this.#say(plain(error));
+      // A disk that is full, for one: what could not be written down is not done.
+      this.#say(error instanceof Failure ? plain(error) : `that failed: ${String(error)}`);
     }
     return 'on';
   }

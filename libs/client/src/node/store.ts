@@ -17,11 +17,7 @@ export class NodeStore implements Store, Disposable {
   }
 
   static open(folder: string): NodeStore {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const path = join(folder, 'client.sqlite');
-    closeSync(openSync(path, 'a', 0o600));
-    chmodSync(path, 0o600);
-    const database = new DatabaseSync(path);
+    const database = openFile(folder);
     try {
       database.exec(`
         PRAGMA locking_mode = EXCLUSIVE;
@@ -34,7 +30,7 @@ export class NodeStore implements Store, Disposable {
     } catch (error) {
       database.close();
       if (isBusy(error)) throw new CannotStart(`${folder} is in use by another running client`);
-      throw error;
+      throw unusable(folder, error);
     }
     return new NodeStore(database);
   }
@@ -71,6 +67,25 @@ export class NodeStore implements Store, Disposable {
   [Symbol.dispose](): void {
     this.#database.close();
   }
+}
+
+function openFile(folder: string): DatabaseSync {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const path = join(folder, 'client.sqlite');
+    closeSync(openSync(path, 'a', 0o600));
+    chmodSync(path, 0o600);
+    return new DatabaseSync(path);
+  } catch (error) {
+    throw unusable(folder, error);
+  }
+}
+
+function unusable(folder: string, error: unknown): CannotStart {
+  const why = error instanceof Error ? error.message : String(error);
+  return new CannotStart(`${folder} cannot be used to keep data (${why}): give another folder`, {
+    cause: error,
+  });
 }
 
 function isBusy(error: unknown): boolean {
