@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { isNativeError } from 'node:util/types';
 import { openNodeClient, type NodeClient } from '@roost/client/node/open';
 import { CannotStart } from '@roost/core/cannot-start';
@@ -60,7 +61,8 @@ async function main(): Promise<number> {
 
 /** Opens the client of the folder; what stands in the way is one sentence. */
 async function open(options: Options): Promise<NodeClient> {
-  const { data: folder, server, name: userName, inviteCode } = options;
+  const { data: folder, name: userName, inviteCode } = options;
+  const server = { ...options.server, ca: options.tlsCa && readCa(options.tlsCa) };
   const said = new Set<string>();
   try {
     return await openNodeClient({
@@ -87,6 +89,14 @@ async function open(options: Options): Promise<NodeClient> {
       throw new CannotStart(`${plain(error)}: give one with --invite`, { cause: error });
     }
     throw new CannotStart(plain(error), { cause: error });
+  }
+}
+
+function readCa(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new CannotStart(`--tls-ca ${file} cannot be read: ${String(error)}`, { cause: error });
   }
 }
 

@@ -7,6 +7,7 @@ test('a name alone has defaults for everything', () => {
   expect(parseOptions(['Alice'], environment)).toEqual({
     name: 'alice',
     server: { address: '127.0.0.1:7680', isTls: false },
+    tlsCa: undefined,
     data: '/state/roost/chat/alice',
     inviteCode: undefined,
     waitMs: 60_000,

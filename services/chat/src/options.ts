@@ -12,6 +12,7 @@ anything else is sent to the current chat. Works in a terminal and with piped in
 
   --server <address>   the homeserver: host:port, http://host:port or https://host[:port]
                        (default 127.0.0.1:7680; without TLS for this machine, with TLS for others)
+  --tls-ca <file>      PEM of the authority that signed its certificate, where no public one did
   --data <folder>      where keys, chats and unsent lines are kept (default:
                        $XDG_STATE_HOME/roost/chat/<name>, else ~/.local/state/roost/chat/<name>)
   --invite <code>      the invite code, where the homeserver asks for one
@@ -23,6 +24,7 @@ anything else is sent to the current chat. Works in a terminal and with piped in
 export interface Options {
   readonly name: string;
   readonly server: { readonly address: string; readonly isTls: boolean };
+  readonly tlsCa: string | undefined;
   readonly data: string;
   readonly inviteCode: string | undefined;
   readonly waitMs: number;
@@ -45,6 +47,7 @@ export function parseOptions(args: readonly string[], environment: Environment):
   return {
     name: folded,
     server: parseServer(values.server ?? DEFAULT_SERVER),
+    tlsCa: values['tls-ca'],
     data: values.data ?? join(stateFolder(environment), 'roost', 'chat', folded),
     inviteCode: values.invite,
     waitMs: parseWait(values.wait ?? '60'),
@@ -80,6 +83,7 @@ function parsed(args: readonly string[]) {
       allowPositionals: true,
       options: {
         server: { type: 'string' },
+        'tls-ca': { type: 'string' },
         data: { type: 'string' },
         invite: { type: 'string' },
         wait: { type: 'string' },

@@ -1,7 +1,7 @@
 import { CannotStart } from '@roost/core/cannot-start';
 import { parseDomain, parseUserName, printUserName } from '@roost/core/ids';
 import { nodeCrypto } from '@roost/crypto/node';
-import { connect } from '@roost/rpc/client';
+import { connect, type ConnectOptions } from '@roost/rpc/client';
 import { Client } from '../client.ts';
 import { NodeStore } from './store.ts';
 
@@ -10,6 +10,8 @@ export interface Server {
   /** `host:port`. */
   readonly address: string;
   readonly isTls: boolean;
+  /** PEM: whom to believe, where no public authority signed the certificate. */
+  readonly ca?: string | undefined;
 }
 
 export interface NodeClientOptions {
@@ -32,7 +34,7 @@ export async function openNodeClient(options: NodeClientOptions): Promise<NodeCl
   const { folder, server, userName, inviteCode, report, registering } = options;
   await using opened = new AsyncDisposableStack();
   const store = opened.use(NodeStore.open(folder));
-  const channel = opened.use(connect(server.address, server.isTls ? { tls: {} } : {}));
+  const channel = opened.use(connect(server.address, securityOf(server)));
   const ports = { store, transport: channel, crypto: nodeCrypto, report };
   const known = await Client.userIn(store);
   if (known === undefined) registering?.();
@@ -44,6 +46,11 @@ export async function openNodeClient(options: NodeClientOptions): Promise<NodeCl
   );
   const all = opened.move();
   return { client, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+function securityOf({ isTls, ca }: Server): ConnectOptions {
+  if (!isTls) return {};
+  return { tls: ca === undefined ? {} : { ca } };
 }
 
 /** A folder belongs to one user for ever. */
