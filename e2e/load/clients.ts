@@ -1,0 +1,60 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import type { Outgoing } from '@roost/rpc/call';
+
+/** What a process of clients is asked to do; it answers each in turn. */
+export type Task =
+  | { readonly do: 'prepare'; readonly address: string; readonly calls: readonly Outgoing[] }
+  /** Makes the prepared calls, so many at once, with a pause before each. */
+  | { readonly do: 'call'; readonly inFlight: number; readonly pauseMs: number }
+  /** Opens a stream by each prepared call, so many to a connection, and waits for its first message. */
+  | { readonly do: 'listen'; readonly perConnection: number }
+  /** Tells what has arrived at the streams since it was asked last. */
+  | { readonly do: 'arrivals' };
+
+export interface Called {
+  /** Nanoseconds of a clock that all processes share, as a pair for each call: begun, answered. */
+  readonly times: readonly (readonly [bigint, bigint])[];
+  readonly cpuSeconds: number;
+}
+
+export interface Arrivals {
+  /** For each message that arrived, when. */
+  readonly times: readonly bigint[];
+}
+
+/** Clients in a process of their own: what they cost is not measured with the server. */
+export interface Clients extends AsyncDisposable {
+  readonly ask: (task: Task) => Promise<unknown>;
+  readonly call: (inFlight: number, pauseMs?: number) => Promise<Called>;
+  readonly arrivals: () => Promise<Arrivals>;
+}
+
+export function startClients(): Clients {
+  const child = fork(new URL('./client-process.ts', import.meta.url), {
+    serialization: 'advanced',
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+  });
+  const ended = once(child, 'exit');
+  const ask = async (task: Task): Promise<unknown> => {
+    const answered = new Promise<unknown>((resolve, reject) => {
+      child.once('message', (answer: { readonly error?: string }) => {
+        if (answer.error === undefined) resolve(answer);
+        else reject(new Error(`clients: ${answer.error}`));
+      });
+      void ended.then(() => reject(new Error('the process of clients has ended')));
+    });
+    child.send(task);
+    return await answered;
+  };
+  return {
+    ask,
+    call: async (inFlight, pauseMs = 0) => (await ask({ do: 'call', inFlight, pauseMs })) as Called,
+    arrivals: async () => (await ask({ do: 'arrivals' })) as Arrivals,
+    [Symbol.asyncDispose]: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}

@@ -1,0 +1,23 @@
+import type { House } from './house.ts';
+import type { Row } from './measure.ts';
+import type { MadeGroup } from './groups.ts';
+import type { QueueClient } from './queues.ts';
+
+export interface Scenario {
+  readonly name: string;
+  /** What it measures, for `--help`. */
+  readonly about: string;
+  readonly run: (bench: Bench) => Promise<readonly Row[]>;
+}
+
+/** What scenarios share: made when the first of them asks. */
+export interface Bench {
+  readonly quick: boolean;
+  readonly listeners: number;
+  readonly progress: (text: string) => void;
+  readonly house: () => Promise<House>;
+  /** So many clients of the QS at least. */
+  readonly queueClients: (count: number) => Promise<readonly QueueClient[]>;
+  /** So many groups of a size, made by real members. */
+  readonly groups: (size: number, count: number) => Promise<readonly MadeGroup[]>;
+}
