@@ -71,6 +71,7 @@ const steps: [Step, (outcome: Outcome) => void][] = [
     countTests,
   ],
   [{ name: 'build', command: npm('build'), timeoutMs: 3 * MINUTE_MS }, countOne],
+  [{ name: 'bench, quick', command: npm('bench', '--quick'), timeoutMs: 6 * MINUTE_MS }, countOne],
   [
     {
       name: 'smoke: npm start and two chats',

@@ -72,7 +72,9 @@ function startOf(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The name, in parentheses, may hold spaces; the start is the 20th field after it.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // One that was killed and whose parent does not ask for it stays as a zombie: it is gone.
+    return fields[0] === 'Z' ? '' : (fields[19] ?? '');
   } catch {
     return 'unknown';
   }
