@@ -14,6 +14,8 @@ const BATCH = 2;
 /** Kept: a channel that nobody holds would be closed. */
 const channels: Channel[] = [];
 
+const POLL_MS = 2;
+
 async function perform(task: Task): Promise<object> {
   if (task.do === 'prepare') {
     ({ address, calls } = task);
@@ -21,6 +23,11 @@ async function perform(task: Task): Promise<object> {
   }
   if (task.do === 'call') return await call(task.inFlight, task.pauseMs);
   if (task.do === 'listen') return await listen(task.perConnection);
+  if (task.do === 'await') {
+    while (arrived.length < task.count) await sleep(POLL_MS);
+    arrived = [];
+    return {};
+  }
   const times = arrived;
   arrived = [];
   return { times } satisfies Arrivals;

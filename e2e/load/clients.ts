@@ -10,7 +10,9 @@ export type Task =
   /** Opens a stream by each prepared call, so many to a connection, and waits for its first message. */
   | { readonly do: 'listen'; readonly perConnection: number }
   /** Tells what has arrived at the streams since it was asked last. */
-  | { readonly do: 'arrivals' };
+  | { readonly do: 'arrivals' }
+  /** Waits until so many have arrived, and forgets them. */
+  | { readonly do: 'await'; readonly count: number };
 
 export interface Called {
   /** Nanoseconds of a clock that all processes share, as a pair for each call: begun, answered. */
@@ -28,6 +30,8 @@ export interface Clients extends AsyncDisposable {
   readonly ask: (task: Task) => Promise<unknown>;
   readonly call: (inFlight: number, pauseMs?: number) => Promise<Called>;
   readonly arrivals: () => Promise<Arrivals>;
+  /** Waits until so many messages have arrived since this was asked last. */
+  readonly arrived: (count: number) => Promise<void>;
 }
 
 export function startClients(): Clients {
@@ -51,6 +55,7 @@ export function startClients(): Clients {
     ask,
     call: async (inFlight, pauseMs = 0) => (await ask({ do: 'call', inFlight, pauseMs })) as Called,
     arrivals: async () => (await ask({ do: 'arrivals' })) as Arrivals,
+    arrived: async (count) => void (await ask({ do: 'await', count })),
     [Symbol.asyncDispose]: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill('SIGKILL');

@@ -1,11 +1,9 @@
-import { QueueServiceDefinition } from '@roost/proto/roost/queue/v1/queue';
 import { statement } from '@roost/postgres/statement';
-import { clientOf } from '@roost/rpc/call';
 import { startClients } from './clients.ts';
 import { installGroups, bindMembers, recordSends, settled } from './groups.ts';
-import { type House, signing } from './house.ts';
+import type { House } from './house.ts';
+import { listen } from './listening.ts';
 import { percentile, round, type Row } from './measure.ts';
-import { Recorder } from './outgoing.ts';
 import type { QueueClient } from './queues.ts';
 import type { Bench, Scenario } from './scenario.ts';
 
@@ -79,14 +77,8 @@ async function measureStored(house: House, calls: Awaited<ReturnType<typeof reco
 async function measureWire(bench: Bench, recipient: QueueClient | undefined) {
   if (recipient === undefined) throw new Error('somebody listens');
   const house = await bench.house();
-  const recorder = new Recorder();
-  const qs = clientOf(QueueServiceDefinition, recorder, signing);
-  void qs.listen({ fromSequence: 0n }, { sign: recipient.sign });
-
-  await using listener = startClients();
+  await using listener = await listen(house, [recipient], 1);
   await using sender = startClients();
-  await listener.ask({ do: 'prepare', address: house.address, calls: recorder.calls });
-  await listener.ask({ do: 'listen', perConnection: 1 });
   const count = bench.quick ? COUNT_QUICK : COUNT;
   const calls = await recordSends(await bench.groups(2, 1), count);
   await sender.ask({ do: 'prepare', address: house.address, calls });

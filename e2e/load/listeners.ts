@@ -1,13 +1,10 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { QueueServiceDefinition } from '@roost/proto/roost/queue/v1/queue';
-import { clientOf, type Outgoing } from '@roost/rpc/call';
-import { startClients } from './clients.ts';
 import { bindMembers, installGroups, recordSends, settled } from './groups.ts';
-import { type House, signing } from './house.ts';
+import type { House } from './house.ts';
+import { listen } from './listening.ts';
 import { type Row, round, type Spent, spentOn } from './measure.ts';
-import { Recorder, callAll } from './outgoing.ts';
-import type { QueueClient } from './queues.ts';
+import { callAll } from './outgoing.ts';
 import type { Bench, Scenario } from './scenario.ts';
 
 /** What listeners that hear nothing cost: memory each, and others' sends. */
@@ -70,22 +67,6 @@ async function measureSends(house: House, bench: Bench): Promise<Spent> {
     await callAll(calls, IN_FLIGHT, (call) => house.edge.unary(call));
     await settled(house);
   });
-}
-
-async function listen(house: House, clients: readonly QueueClient[], perConnection: number) {
-  const recorder = new Recorder();
-  const qs = clientOf(QueueServiceDefinition, recorder, signing);
-  for (const { sign } of clients) void qs.listen({ fromSequence: 0n }, { sign });
-  const calls: readonly Outgoing[] = recorder.calls;
-  const process = startClients();
-  try {
-    await process.ask({ do: 'prepare', address: house.address, calls });
-    await process.ask({ do: 'listen', perConnection });
-    return process;
-  } catch (error) {
-    await process[Symbol.asyncDispose]();
-    throw error;
-  }
 }
 
 interface Memory {

@@ -9,6 +9,7 @@ import { callAll } from './outgoing.ts';
 
 /** A client record at the QS, with its queue. */
 export interface QueueClient {
+  readonly id: QsClientId;
   readonly sign: NonNullable<CallOptions['sign']>;
 }
 
@@ -30,7 +31,10 @@ export async function registerClients(house: House, count: number): Promise<Queu
       const keys = crypto.ed25519.generate();
       const { qsClientId } = await qs.createClient(newClient(keys), { sign: asUser });
       const qsClient = QsClientId.parse(qsClientId, 'qs_client_id');
-      return { sign: { key: { kind: 'qs-client', qsClient }, privateKey: keys.privateKey } };
+      return {
+        id: qsClient,
+        sign: { key: { kind: 'qs-client', qsClient }, privateKey: keys.privateKey },
+      };
     });
     clients.push(...(await Promise.all(made)));
   });

@@ -1,8 +1,10 @@
+import { sleep } from '@roost/core/time';
 import type { Outgoing } from '@roost/rpc/call';
 import { type Clients, startClients } from './clients.ts';
 import { perThousand } from './deliveries.ts';
 import { bindMembers, installGroups, type MadeGroup, recordSends, settled } from './groups.ts';
 import type { House } from './house.ts';
+import { listen } from './listening.ts';
 import { round, type Row, type Spent, spentOn } from './measure.ts';
 import { callAll } from './outgoing.ts';
 import { storedMessages } from './queues.ts';
@@ -38,42 +40,54 @@ const SHAPES: readonly Shape[] = [
 
 /** Requests under way at once. */
 const IN_FLIGHT = 64;
-/** Of the sends, this part warms up. */
-const WARM = 0.2;
+/** Before each measurement, so many sends more than a part of it warm up. */
+const WARM = 0.25;
+const PER_CONNECTION = 100;
+
+/** A way to send: makes ready for the calls, then gives what makes them. */
+type Way = (calls: readonly Outgoing[]) => Promise<() => Promise<void>>;
 
 async function measureShape(bench: Bench, clients: Clients, shape: Shape): Promise<Row[]> {
   const house = await bench.house();
   const groups = await openGroups(bench, shape);
   const count = bench.quick ? Math.ceil(shape.sends / 8) : shape.sends;
-  const deliveries = count * (shape.size - 1);
-
-  bench.progress(`groups of ${shape.size} in process`);
-  const warm = await recordSends(groups, Math.ceil(count * WARM));
-  await callAll(warm, IN_FLIGHT, (call) => house.edge.unary(call));
-  const inProcess = await measureSends(house, groups, count, async (calls) => async () => {
-    await callAll(calls, IN_FLIGHT, (call) => house.edge.unary(call));
-  });
-
-  bench.progress(`groups of ${shape.size} over gRPC`);
+  const each = shape.size - 1;
+  const local =
+    (inFlight: number): Way =>
+    async (calls) =>
+    async () =>
+      await callAll(calls, inFlight, (call) => house.edge.unary(call));
   let clientSeconds = 0;
-  const overGrpc = await measureSends(house, groups, count, async (calls) => {
+  const grpc: Way = async (calls) => {
     await clients.ask({ do: 'prepare', address: house.address, calls });
     return async () => {
       clientSeconds = (await clients.call(IN_FLIGHT)).cpuSeconds;
     };
-  });
-  const line = (what: string, spent: Spent, isJudged: boolean): Row => ({
-    what: `group of ${shape.size}, ${what}`,
-    figure:
-      `${round(count / spent.seconds)} sends/s, ${round(deliveries / spent.seconds)} deliveries/s; ` +
-      `CPU ${perThousand(spent, deliveries)} per 1,000`,
-    ...(shape.peer && { bare: `living peer ${shape.peer.join(' + ')} s` }),
-    ...(isJudged ? judge(shape, spent, deliveries) : {}),
-  });
-  return [
-    line('in process', inProcess, false),
-    line(`over gRPC (clients ${round((clientSeconds / count) * 1e6)} us a send)`, overGrpc, true),
+  };
+  const line = async (what: string, some: number, way: Way, listening?: Clients): Promise<Row> => {
+    bench.progress(`groups of ${shape.size}, ${what}`);
+    await measureSends(house, groups, Math.ceil(some * WARM), { way, listening });
+    const spent = await measureSends(house, groups, some, { way, listening });
+    return {
+      what: `group of ${shape.size}, ${what}`,
+      figure:
+        `${round(some / spent.seconds)} sends/s, ${round((some * each) / spent.seconds)} deliveries/s; ` +
+        `CPU ${perThousand(spent, some * each)} per 1,000`,
+      ...(shape.peer && { bare: `living peer ${shape.peer.join(' + ')} s` }),
+      ...(listening && judge(shape, spent, some * each)),
+    };
+  };
+  const rows = [
+    await line('in process, one by one', Math.ceil(count / 8), local(1)),
+    await line(`in process, ${IN_FLIGHT} at once`, count, local(IN_FLIGHT)),
+    await line(`over gRPC, ${IN_FLIGHT} at once`, count, grpc),
   ];
+  await using listening = await listen(house, await queuesOf(bench, shape), PER_CONNECTION);
+  rows.push(await line('over gRPC, all listening', count, grpc, listening));
+  bench.progress(
+    `groups of ${shape.size}: clients took ${round((clientSeconds / count) * 1e6)} us a send`,
+  );
+  return rows;
 }
 
 function judge({ target }: Shape, spent: Spent, deliveries: number): Partial<Row> {
@@ -85,32 +99,42 @@ function judge({ target }: Shape, spent: Spent, deliveries: number): Partial<Row
   return { target: `${node} + ${postgres} s`, met };
 }
 
-async function openGroups(bench: Bench, { size, groups }: Shape): Promise<readonly MadeGroup[]> {
+async function queuesOf(bench: Bench, { size, groups }: Shape) {
+  return await bench.queueClients(Math.min(1_000, size * groups));
+}
+
+async function openGroups(bench: Bench, shape: Shape): Promise<readonly MadeGroup[]> {
   const house = await bench.house();
-  const clients = await bench.queueClients(Math.min(1_000, size * groups));
-  const made = await bench.groups(size, groups);
-  await bindMembers(house, clients, made);
+  const made = await bench.groups(shape.size, shape.groups);
+  await bindMembers(house, await queuesOf(bench, shape), made);
   await installGroups(house.edge, made);
   await settled(house);
   return made;
 }
 
-/** Measured until everything is stored, and checked that it is. */
+/** Until everything is stored and, where its recipients listen, has arrived; checked that it is. */
 async function measureSends(
   house: House,
   groups: readonly MadeGroup[],
   count: number,
-  prepare: (calls: readonly Outgoing[]) => Promise<() => Promise<void>>,
+  { way, listening }: { readonly way: Way; readonly listening: Clients | undefined },
 ): Promise<Spent> {
-  const send = await prepare(await recordSends(groups, count));
+  const send = await way(await recordSends(groups, count));
   await settled(house);
   const before = await storedMessages(house);
+  const [size = 0] = groups.map(({ members }) => members.length);
+  const deliveries = count * (size - 1);
+  // What came before has been read by now, but for what is on its way.
+  if (listening !== undefined) await sleep(ARRIVED_MS);
+  await listening?.arrivals();
   const spent = await spentOn(house.postmaster, async () => {
     await send();
     await settled(house);
+    await listening?.arrived(deliveries);
   });
-  const [size = 0] = groups.map(({ members }) => members.length);
   const stored = (await storedMessages(house)) - before;
-  if (stored !== count * (size - 1)) throw new Error(`${stored} messages were stored`);
+  if (stored !== deliveries) throw new Error(`${stored} of ${deliveries} messages were stored`);
   return spent;
 }
+
+const ARRIVED_MS = 300;
