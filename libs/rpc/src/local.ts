@@ -29,9 +29,10 @@ export function localTransport(bindings: readonly ServiceBinding[], as: string):
     async unary(call) {
       const method = find(call.path);
       if (method.kind !== 'unary') throw unknownMethod();
-      const signal = signalOf(call);
+      using patience = new Patience(call);
       try {
-        return await Promise.race([method.answer(incoming(call, as, signal)), aborted(signal)]);
+        const answer = method.answer(incoming(call, as, patience.signal));
+        return await Promise.race([answer, patience.ended]);
       } catch (error) {
         throw asHeard(error, call.signal);
       }
@@ -39,8 +40,9 @@ export function localTransport(bindings: readonly ServiceBinding[], as: string):
     async *stream(call) {
       const method = find(call.path);
       if (method.kind !== 'stream') throw unknownMethod();
+      using patience = new Patience(call);
       try {
-        yield* method.answer(incoming(call, as, signalOf(call)));
+        yield* method.answer(incoming(call, as, patience.signal));
       } catch (error) {
         throw asHeard(error, call.signal);
       }
@@ -52,17 +54,43 @@ function incoming(call: Outgoing, as: string, signal: AbortSignal): Incoming {
   return { request: call.request, proof: call.proof, caller: as, signal };
 }
 
-function signalOf({ deadlineMs, signal }: Outgoing): AbortSignal {
-  const deadline = deadlineMs === undefined ? [] : [AbortSignal.timeout(deadlineMs)];
-  return AbortSignal.any([...deadline, ...(signal === undefined ? [] : [signal])]);
-}
+/**
+ * How long a call may take. `AbortSignal.any` and `.timeout` would cost as much as verifying a token, and
+ * keep a timer for each call long after it has ended.
+ */
+class Patience implements Disposable {
+  /** Rejects when the caller waits no longer. */
+  readonly ended: Promise<never>;
+  readonly #caller: AbortSignal | undefined;
+  readonly #controller = new AbortController();
+  readonly #timer: ReturnType<typeof setTimeout> | undefined;
+  #reject: (error: Failure) => void = () => {};
 
-async function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const fail = (): void => reject(new Failure('UNAVAILABLE', 'the call took too long'));
-    if (signal.aborted) fail();
-    else signal.addEventListener('abort', fail, { once: true });
-  });
+  constructor({ deadlineMs, signal }: Outgoing) {
+    this.ended = new Promise((_, reject) => {
+      this.#reject = reject;
+    });
+    // A stream does not wait for it.
+    this.ended.catch(() => {});
+    this.#caller = signal;
+    if (signal?.aborted === true) this.#end();
+    signal?.addEventListener('abort', this.#end);
+    if (deadlineMs !== undefined) this.#timer = setTimeout(this.#end, deadlineMs);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  readonly #end = (): void => {
+    this.#controller.abort();
+    this.#reject(new Failure('UNAVAILABLE', 'the call took too long'));
+  };
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.#caller?.removeEventListener('abort', this.#end);
+  }
 }
 
 /** What the caller would have heard over the wire; a bug keeps its cause, as it is logged here. */
