@@ -87,6 +87,18 @@ test('a duplicate is told by the name of its constraint, and no value is in any 
   expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain('7477696365');
 });
 
+test('of statements that are sent together, all fail for the reason of the first', async () => {
+  const id = named('together');
+  await insertItem(database, id, 1n);
+  const together = database.transaction(async (tx) => {
+    // The outer one of two promises hears later of its failure than the next statement of its own.
+    const first = Promise.all([Promise.all([insertItem(tx, id, 2n)])]);
+    await Promise.all([first, findItem(tx, id)]);
+  });
+  const error: unknown = await together.catch((thrown: unknown) => thrown);
+  expect(uniqueViolation(error)).toBe('items_pkey');
+});
+
 test('transactions that deadlock are run again until both are done', async () => {
   const [a, b] = [named('a'), named('b')];
   await insertItem(database, a, 0n);

@@ -2,7 +2,7 @@ import { assert } from '@roost/core/assert';
 import { Failure } from '@roost/core/failure';
 import { MINUTE_MS, SECOND_MS, backoffMs, sleep } from '@roost/core/time';
 import pg from 'pg';
-import { isRetryable, translate } from './errors.ts';
+import { isAborted, isRetryable, translate } from './errors.ts';
 import type { Executor, Query } from './executor.ts';
 import { types } from './types.ts';
 
@@ -109,6 +109,7 @@ class Transaction implements Executor {
   readonly #client: pg.PoolClient;
   readonly #statementMs: number;
   #open = true;
+  #failure: unknown;
 
   constructor(client: pg.PoolClient, statementMs: number) {
     this.#client = client;
@@ -151,7 +152,11 @@ class Transaction implements Executor {
     try {
       return await this.#client.query<Row>(queryConfig(name, text, values, this.#statementMs));
     } catch (error) {
-      throw translate(error, name);
+      const failure = translate(error, name);
+      // Of statements that were sent together, those behind the one that failed fail for its reason.
+      if (this.#failure !== undefined && isAborted(failure)) throw this.#failure;
+      this.#failure ??= failure;
+      throw failure;
     }
   }
 }

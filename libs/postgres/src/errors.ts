@@ -32,6 +32,11 @@ export function isRetryable(error: unknown): boolean {
   return error instanceof SqlError && (error.sqlState === '40001' || error.sqlState === '40P01');
 }
 
+/** Whether it was not even looked at, as a statement before it in the transaction had failed. */
+export function isAborted(error: unknown): boolean {
+  return error instanceof SqlError && error.sqlState === '25P02';
+}
+
 /** Turns what `pg` throws into what our callers should hear. */
 export function translate(error: unknown, statement?: string): unknown {
   if (error instanceof pg.DatabaseError) {
