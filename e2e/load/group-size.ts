@@ -58,9 +58,9 @@ class Sink implements Bus {
   }
 }
 
-const SENDS = 60;
+const SENDS = 120;
 const SENDS_QUICK = 15;
-const ROUNDS = 3;
+const ROUNDS = 4;
 /** One by one: what many share in one transaction is not what one costs. */
 const IN_FLIGHT = 1;
 const PART = 256;
