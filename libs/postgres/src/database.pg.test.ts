@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { sleep } from '@roost/core/time';
 import { type FreshDatabase, freshDatabase } from '@roost/testing/postgres';
 import { wrongStatements } from '@roost/testing/statements';
 import { Database } from './database.ts';
@@ -91,8 +92,11 @@ test('of statements that are sent together, all fail for the reason of the first
   const id = named('together');
   await insertItem(database, id, 1n);
   const together = database.transaction(async (tx) => {
-    // The outer one of two promises hears later of its failure than the next statement of its own.
-    const first = Promise.all([Promise.all([insertItem(tx, id, 2n)])]);
+    // Whoever wraps a promise in others hears later of its failure.
+    const first = insertItem(tx, id, 2n).catch(async (failure: unknown) => {
+      await sleep(10);
+      throw failure;
+    });
     await Promise.all([first, findItem(tx, id)]);
   });
   const error: unknown = await together.catch((thrown: unknown) => thrown);
