@@ -204,7 +204,7 @@ export class Router {
     } else if (error instanceof Failure) {
       exchange.finish(statusOf(error));
     } else {
-      this.#options.log.error({ path: exchange.path, ...loggable(error) }, 'a call failed');
+      this.#options.log.error({ method: exchange.path, ...loggable(error) }, 'a call failed');
       exchange.finish(INTERNAL);
     }
   }
@@ -226,17 +226,17 @@ async function until<T>(signal: AbortSignal, result: Promise<T>): Promise<T> {
  * What may be known of an error of ours: its kind and where it happened. Messages of libraries can
  * hold ids, so only those of our own invariants are logged.
  */
-export function loggable(error: unknown): object {
+function loggable(error: unknown): object {
   if (!(error instanceof Error)) return { error: typeof error };
   const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
   const code: unknown = Reflect.get(error, 'code');
-  return {
-    error: error.name,
-    ...(error instanceof BrokenInvariant ? { invariant: error.message } : {}),
-    ...(typeof code === 'string' ? { code } : {}),
-    at: frames.slice(0, 8).map((line) => line.trim()),
-  };
+  // An error again, and under names that the log keeps: it drops what it does not know.
+  const told = new Error(error instanceof BrokenInvariant ? error.message : error.name);
+  told.stack = [told.message, ...frames.slice(0, FRAMES_MAX)].join('\n');
+  return { error: told, ...(typeof code === 'string' ? { code } : {}) };
 }
+
+const FRAMES_MAX = 8;
 
 function proofIn({ headers }: Exchange): Uint8Array | undefined {
   const value = headers[PROOF_METADATA];
