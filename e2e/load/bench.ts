@@ -1,4 +1,5 @@
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
+import { CannotStart } from '@roost/core/cannot-start';
 import { runMain } from '@roost/service/run';
 import { shutdownSignal } from '@roost/service/shutdown';
 import { helpOf, type Options, parseCommandLine } from './command-line.ts';
@@ -35,7 +36,7 @@ await runMain(async () => {
   const stopped = shutdownSignal().then(() => fail('stopped'));
   let fail: (why: string) => void = () => {};
   const failed = new Promise<never>((_, reject) => {
-    fail = (why) => reject(new Error(why));
+    fail = (why) => reject(new CannotStart(`bench: ${why}`));
   });
   failed.catch(() => {});
   try {

@@ -14,6 +14,8 @@ export interface Scenario {
 export interface Bench {
   readonly quick: boolean;
   readonly listeners: number;
+  /** What has to go in the end, also where a scenario was stopped in its middle. */
+  readonly cleanUp: AsyncDisposableStack;
   readonly progress: (text: string) => void;
   readonly house: () => Promise<House>;
   /** So many clients of the QS at least. */

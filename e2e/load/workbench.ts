@@ -8,6 +8,7 @@ import type { Bench } from './scenario.ts';
 export class Workbench implements Bench, AsyncDisposable {
   readonly quick: boolean;
   readonly listeners: number;
+  readonly cleanUp = new AsyncDisposableStack();
   place = '';
   #house: Promise<House> | undefined;
   #clients: readonly QueueClient[] = [];
@@ -50,6 +51,7 @@ export class Workbench implements Bench, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (process.stderr.isTTY) process.stderr.write('\r\u001B[K');
+    await this.cleanUp.disposeAsync();
     await (await this.#house)?.[Symbol.asyncDispose]();
   }
 }
