@@ -86,5 +86,4 @@ function answer(message: object): void {
 process.on('message', (task: Task) => {
   perform(task).then(answer, (error: unknown) => answer({ error: String(error) }));
 });
-// oxlint-disable-next-line no-restricted-properties -- whoever lost its parent has nobody to work for
 process.on('disconnect', () => process.exit());
