@@ -228,18 +228,21 @@ test('what belongs to another homeserver is refused by every method that could r
     token: await tokens.takeRaw('general'),
   });
   const earKey = crypto.random(32);
+  // Drawn before the first call: a refusal must find somebody who waits for it.
+  const contact = [await paid(), await paid(), await paid()];
+  const ordinary = [await general(), await general()];
   const refused = [
-    service.authentication.findUser({ userName: 'bert@elsewhere.example' }, await paid()),
+    service.authentication.findUser({ userName: 'bert@elsewhere.example' }, contact.pop()),
     service.authentication.enqueueDirect(
       {
         userId,
         messageId: crypto.random(16),
         messages: [{ clientId: { user: userId, uuid: crypto.random(16) }, sections: [] }],
       },
-      await paid(),
+      contact.pop(),
     ),
-    service.delivery.getLog({ groupId, earKey, fromEpoch: 0n }, await general()),
-    service.delivery.sendMessage({ groupId, earKey, message: undefined }, await general()),
+    service.delivery.getLog({ groupId, earKey, fromEpoch: 0n }, ordinary.pop()),
+    service.delivery.sendMessage({ groupId, earKey, message: undefined }, ordinary.pop()),
     service.queue.claimAddPackages(
       {
         claimId: crypto.random(16),
@@ -247,7 +250,7 @@ test('what belongs to another homeserver is refused by every method that could r
         friendshipToken: crypto.random(32),
         groupId,
       },
-      await paid(),
+      contact.pop(),
     ),
   ];
   for (const each of refused) {
