@@ -1,4 +1,4 @@
-import { concat } from '@roost/core/bytes';
+import { concat, utf8 } from '@roost/core/bytes';
 import { Failure, malformed } from '@roost/core/failure';
 import { ClientId, printId, type Domain } from '@roost/core/ids';
 import { DAY_MS, type Clock } from '@roost/core/time';
@@ -57,7 +57,7 @@ export function tokenHandlers(parts: Dependencies): Handlers<typeof TokenService
         throw new Failure('SUSPENDED', 'the account is suspended');
       }
       const quantity = standing.quantity(asked.tokenClass);
-      const account = crypto.hmacSha256(secretKey, new TextEncoder().encode(printId(client.user)));
+      const account = crypto.hmacSha256(secretKey, utf8(printId(client.user)));
       const charged = { account, classNumber: key.classNumber, period: request.period };
       const requestHash = crypto.sha256(concat(request.tokenKeyId, request.blinded));
       const batch = { tokens: asked.tokens, requestHash };

@@ -1,3 +1,4 @@
+import { equal } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import { DAY_MS, MINUTE_MS } from '@roost/core/time';
 
@@ -46,7 +47,7 @@ export function charge(
   ends: { readonly inMs: number },
 ): Charge {
   if (account.earlier !== undefined) {
-    if (same(account.earlier, batch.requestHash)) return { kind: 'repeat', drawn: account.drawn };
+    if (equal(account.earlier, batch.requestHash)) return { kind: 'repeat', drawn: account.drawn };
     throw new Failure('BATCH_USED', 'another batch was drawn with this number', {
       field: 'batch_number',
       lowestFree: account.lowestFree,
@@ -59,8 +60,4 @@ export function charge(
     });
   }
   return { kind: 'charge', drawn: account.drawn + batch.tokens };
-}
-
-function same(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, at) => byte === b[at]);
 }

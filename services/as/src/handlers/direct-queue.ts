@@ -1,4 +1,4 @@
-import { equal, toHex } from '@roost/core/bytes';
+import { equal, toHex, utf8 } from '@roost/core/bytes';
 import { Failure, malformed } from '@roost/core/failure';
 import { ClientId, UserId, type Uuid } from '@roost/core/ids';
 import { DAY_MS, monthOf } from '@roost/core/time';
@@ -26,8 +26,7 @@ type DirectHandlers = Pick<
 /** The direct queue: what strangers say to a user, close to the identity. */
 export function directQueueHandlers(parts: Dependencies): DirectHandlers {
   const { bell, clock, crypto, database, limits, listeners } = parts;
-  const keyOf = (client: Uuid): string =>
-    `direct.${toHex(crypto.sha256(new TextEncoder().encode(client)))}`;
+  const keyOf = (client: Uuid): string => `direct.${toHex(crypto.sha256(utf8(client)))}`;
 
   const acknowledge = async (client: Uuid, below: bigint): Promise<store.QueueOf> =>
     await database.transaction(async (tx) => {
