@@ -37,9 +37,11 @@ test('the table says which targets were met, and judges nothing without one', ()
 });
 
 test('CPU and memory of a process include those of its children', async () => {
-  const spin = 'const end = Date.now() + 300; while (Date.now() < end);';
-  const child = spawn(process.execPath, ['-e', spin]);
-  await once(child, 'spawn');
+  const spin =
+    'process.stdout.write("up"); const end = Date.now() + 300; while (Date.now() < end);';
+  const child = spawn(process.execPath, ['-e', spin], { stdio: ['ignore', 'pipe', 'ignore'] });
+  // A process that was only just spawned owns next to no memory yet.
+  await once(child.stdout, 'data');
   expect(childrenOf(process.pid)).toContain(child.pid);
   expect(residentBytes([child.pid ?? 0])).toBeGreaterThan(1024 * 1024);
   const before = postgresCpu(process.pid);
