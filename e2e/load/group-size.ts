@@ -4,6 +4,7 @@ import { systemClock } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { dsDefaults } from '@roost/ds/config';
 import { migrations, openDs } from '@roost/ds/service';
+import { hubKey } from '@roost/ds/testing/house.fixture';
 import { migrate } from '@roost/postgres/migrate';
 import { rowsStatement, statement } from '@roost/postgres/statement';
 import { localTransport } from '@roost/rpc/local';
@@ -29,7 +30,7 @@ export const groupSize: Scenario = {
       { domain, ...dsDefaults },
       {
         ...{ database: house.bare, crypto, clock: systemClock, log: silent, bus: new Sink() },
-        ...{ transportKey: crypto.random(32), incarnation: 1 },
+        ...{ transportKey: crypto.random(32), incarnation: 1, hubKey },
       },
     );
     try {

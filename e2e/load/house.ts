@@ -8,7 +8,7 @@ import { assert } from '@roost/core/assert';
 import type { Uuid } from '@roost/core/ids';
 import { systemClock } from '@roost/core/time';
 import { nodeCrypto } from '@roost/crypto/node';
-import { home } from '@roost/ds/testing/house.fixture';
+import { home, hubKey } from '@roost/ds/testing/house.fixture';
 import { openDatabases, openServices, SERVICES, type Databases } from '@roost/homeserver/services';
 import { Database } from '@roost/postgres/database';
 import { ensureDatabases, startEmbedded } from '@roost/postgres/embedded';
@@ -95,7 +95,9 @@ export async function openHouse(): Promise<House> {
   const bus = new ProbeBus();
   const secrets = new Map<string, Uint8Array>();
   const secret = async (name: string): Promise<Uint8Array> => {
-    const known = secrets.get(name) ?? nodeCrypto.random(32);
+    // Groups are made before any hub is told of them.
+    const drawn = name === 'hub' ? hubKey : nodeCrypto.random(32);
+    const known = secrets.get(name) ?? drawn;
     secrets.set(name, known);
     return known;
   };

@@ -3,6 +3,7 @@ import { Failure } from '@roost/core/failure';
 import { utf8 } from '@roost/core/bytes';
 import { encodeQueueConfig } from '@roost/bus/queue-config';
 import { encodeRoomState, parseParticipantId, type RoomKind } from '@roost/mls/room';
+import { externalSendersExtension } from '@roost/mls/hub';
 import { EXTENSION } from '@roost/mls/extensions';
 import { accountOf, type Core } from './core.ts';
 import type { Turn } from './ledger.ts';
@@ -40,7 +41,10 @@ export async function found(
   const sealedTitle = title === '' ? new Uint8Array(0) : sealTitle(crypto, keys, id, title);
   const owner = { participant: parseParticipantId(declared.participantId), role: 'owner' as const };
   const room = { kind, defaultRole: 'ordinary' as const, sealedTitle, entries: [owner] };
-  const extensions = [{ extensionType: EXTENSION.roomState, extensionData: encodeRoomState(room) }];
+  const extensions = [
+    { extensionType: EXTENSION.roomState, extensionData: encodeRoomState(room) },
+    externalSendersExtension(core.trust.hubSender),
+  ];
   const keyPackage = { ...leaf.signing, identity, extensions: [], nowMs: clock.now() };
   const { state } = await mls.create(
     utf8(printId(id)),

@@ -51,6 +51,8 @@ export interface TrustRecord {
   readonly roots: readonly Uint8Array[];
   readonly intermediates: readonly Uint8Array[];
   readonly revoked: readonly Uint8Array[];
+  /** By what the hub proposes changes in our groups: an ExternalSender. */
+  readonly externalSender: Uint8Array;
   readonly fetchedMs: number;
 }
 

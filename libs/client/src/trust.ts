@@ -1,3 +1,4 @@
+import { assert } from '@roost/core/assert';
 import { toHex } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import { type Domain, printUserName } from '@roost/core/ids';
@@ -39,8 +40,12 @@ export class Trust {
     const { ledger, services, clock, domain } = this.#parts;
     const known = ledger.get(trusts, domain);
     if (known !== undefined && clock.now() - known.fetchedMs < maxAgeMs) return;
-    const { roots, intermediates, revoked } = await services.authentication.getPublicKeys({});
-    const fresh: TrustRecord = { roots, intermediates, revoked, fetchedMs: clock.now() };
+    const [{ roots, intermediates, revoked }, { externalSender }] = await Promise.all([
+      services.authentication.getPublicKeys({}),
+      services.delivery.getExternalSender({}),
+    ]);
+    const fetchedMs = clock.now();
+    const fresh: TrustRecord = { roots, intermediates, revoked, externalSender, fetchedMs };
     const before = this.#read.get(domain);
     const authority = readAuthority(this.#parts.crypto, domain, fresh);
     const isContinued =
@@ -55,6 +60,13 @@ export class Trust {
   /** The own domain; users of others cannot be met yet. */
   get domain(): Domain {
     return this.#parts.domain;
+  }
+
+  /** What groups on our own hub name as their external sender. */
+  get hubSender(): Uint8Array {
+    const known = this.#parts.ledger.get(trusts, this.#parts.domain);
+    assert(known !== undefined, 'the keys of the own domain are fetched before anything else');
+    return known.externalSender;
   }
 
   /**

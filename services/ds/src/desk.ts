@@ -5,12 +5,13 @@ import type { ScopedWire } from '@roost/core/ids';
 import type { Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Database } from '@roost/postgres/database';
-import type { Executor } from '@roost/postgres/executor';
+import type { Executor, Query } from '@roost/postgres/executor';
 import type { DsConfig } from './config.ts';
 import { Ear } from './ear.ts';
 import type { DsEvents } from './events.ts';
 import type { FanOutKeys } from './fan-out.ts';
 import { OutboxDraft } from './fan-out.ts';
+import type { Hub } from './hub.ts';
 import type { Line } from './line.ts';
 import { findHeads } from './store/outbox.ts';
 import type { Vault } from './vault.ts';
@@ -19,6 +20,9 @@ import type { Vault } from './vault.ts';
 export type Faults = (point: FaultPoint) => void | Promise<void>;
 
 export type FaultPoint =
+  /** Before each statement of a transaction that changes something. */
+  | 'accept.statement'
+  /** All is written, and nothing of it is durable yet. */
   | 'accept.decided'
   | 'accept.durable'
   | 'dispatch.read'
@@ -34,6 +38,7 @@ export interface Desk {
   readonly vault: Vault;
   readonly line: Line;
   readonly keys: FanOutKeys;
+  readonly hub: Hub;
   readonly events: DsEvents;
   readonly faults: Faults;
   /** Tells the dispatcher that something waits. A lost call loses nothing. */
@@ -55,7 +60,7 @@ export async function change<Response>(
 ): Promise<Response> {
   return await desk.line.run(ear.groupId.uuid, async () => {
     const decided = await desk.database.transaction(async (tx) => {
-      const decision = await decide(tx);
+      const decision = await decide(mortal(tx, desk.faults));
       await desk.faults('accept.decided');
       return decision;
     });
@@ -64,6 +69,16 @@ export async function change<Response>(
     if (decided.partitions !== undefined) desk.wake(decided.partitions);
     return decided.response;
   });
+}
+
+/** A transaction that may be stopped before each of its statements. */
+export function mortal(tx: Executor, faults: Faults): Executor {
+  return {
+    query: async <Row extends object>(query: Query): Promise<Row[]> => {
+      await faults('accept.statement');
+      return await tx.query<Row>(query);
+    },
+  };
 }
 
 /** Reads a group as it was at one moment. */

@@ -5,13 +5,14 @@ import { GroupId, parseDomain, scopedWire } from '@roost/core/ids';
 import { DAY_MS } from '@roost/core/time';
 import { nodeCrypto } from '@roost/crypto/node';
 import { encodeAddedLeaf } from '@roost/identity/leaf';
+import { externalSenderOf } from '@roost/mls/hub';
 import { parseParticipantId, withRole } from '@roost/mls/room';
 import { joinByWelcome, makeApplication } from '@roost/mls/testing';
 import { wrongStatements } from '@roost/testing/statements';
 import { dsDefaults } from './config.ts';
 import { sweepExpired } from './sweeper.ts';
 import { dump, expectRefusal } from './testing/expect.fixture.ts';
-import { openHouse, quiet } from './testing/house.fixture.ts';
+import { home, hubKey, openHouse, quiet } from './testing/house.fixture.ts';
 import type { House } from './testing/house.fixture.ts';
 import {
   catchUp,
@@ -90,6 +91,12 @@ test('a group is founded once: the same content gets the same answer, other cont
   await expectRefusal(client.createGroup(others, asNew(mallory)), 'ID_REUSED');
 });
 
+test('everybody may ask by which key this hub proposes', async () => {
+  const { externalSender } = await house.client.getExternalSender({});
+  const publicKey = nodeCrypto.ed25519.publicKey(hubKey);
+  expect(externalSender).toEqual(externalSenderOf(publicKey, home));
+});
+
 test('a group is founded by its only member, as owner of a room of its own', async () => {
   const { client } = house;
   const [alice, bob, room] = [await person('alice'), await person('bob'), newRoom()];
@@ -116,8 +123,14 @@ test('a group is founded by its only member, as owner of a room of its own', asy
   const afar = await person('afar', { domain: parseDomain('other.example') });
   const distant = await foundingOf(afar, room, 'group');
   await expectRefusal(client.createGroup(distant, asNew(afar)), 'FEDERATION_DENIED');
+  const closed = await foundingOf(alice, room, 'group', { externalSenders: [] });
+  await expectRefusal(client.createGroup(closed, asNew(alice)), 'MALFORMED');
+  const { publicKey } = nodeCrypto.ed25519.generate();
+  const externalSenders = [externalSenderOf(publicKey, home)];
+  const usurped = await foundingOf(alice, room, 'group', { externalSenders });
+  await expectRefusal(client.createGroup(usurped, asNew(alice)), 'MALFORMED');
 
-  await client.createGroup(request, asNew(alice));
+  await client.createGroup(await foundingOf(alice, room, 'group'), asNew(alice));
 });
 
 test('a commit names exactly those whom it adds, and says how each is reached', async () => {

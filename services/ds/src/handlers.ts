@@ -19,6 +19,7 @@ export function deliveryHandlers(
   batcher: Batcher<Send, Outcome>,
 ): Handlers<typeof DeliveryServiceDefinition> {
   return {
+    getExternalSender: async () => ({ externalSender: desk.hub.externalSender }),
     createGroup: async (request, context) => await createGroup(desk, request, callingKey(context)),
     commit: async (request, context) => await commit(desk, request, callingKey(context)),
     getExternalJoinInfo: async (request) => await getExternalJoinInfo(desk, request),

@@ -7,6 +7,7 @@ import type { ApplicationMessage } from '@roost/mls/message';
 import type { Executor } from '@roost/postgres/executor';
 import { messageDigest, openAnswer, sealAnswer } from './answers.ts';
 import { dayOf } from './config.ts';
+import { mortal } from './desk.ts';
 import type { Desk } from './desk.ts';
 import { admitEpoch } from './domain/message-epoch.ts';
 import type { Roster } from './domain/roster.ts';
@@ -35,7 +36,8 @@ export type Outcome = { readonly acceptedAtMs: bigint } | { readonly refusal: Fa
  */
 export async function sendBatch(desk: Desk, sends: readonly Send[]): Promise<readonly Outcome[]> {
   const digests = sends.map(({ ear, message }) => messageDigest(desk.crypto, ear, message.tls));
-  const { outcomes, partitions } = await desk.database.transaction(async (tx) => {
+  const { outcomes, partitions } = await desk.database.transaction(async (given) => {
+    const tx = mortal(given, desk.faults);
     const batch = await Batch.open(desk, tx, sends, digests);
     const decided = sends.map((send, at) => batch.decide(send, digests[at] ?? NOTHING));
     await batch.write(tx);

@@ -13,6 +13,7 @@ import type { Desk, Faults } from './desk.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { dsEvents } from './events.ts';
 import { deliveryHandlers } from './handlers.ts';
+import { hubOf } from './hub.ts';
 import { Line } from './line.ts';
 import { sendBatch } from './sender.ts';
 import type { Outcome, Send } from './sender.ts';
@@ -27,6 +28,8 @@ export interface DsPorts {
   readonly bus: Bus;
   /** 32 bytes, shared with the QS and in no database. */
   readonly transportKey: Uint8Array;
+  /** 32 bytes, in no database: the seed of the Ed25519 key by which the hub proposes changes. */
+  readonly hubKey: Uint8Array;
   /** From outside the database; grows with each restore of it and never repeats. */
   readonly incarnation: number;
   readonly faults?: Faults;
@@ -42,9 +45,10 @@ export const migrations = new URL('../migrations/', import.meta.url);
 
 /** Starts the DS over a migrated database. */
 export async function openDs(config: DsConfig, ports: DsPorts): Promise<RunningDs> {
-  const { database, crypto, clock, bus, transportKey, incarnation } = ports;
+  const { database, crypto, clock, bus, transportKey, incarnation, hubKey } = ports;
   const { faults = noFaults } = ports;
   assert(transportKey.length === 32, 'the transport key is 32 bytes long');
+  assert(hubKey.length === 32, 'the key of the hub is 32 bytes long');
   assert(incarnation >= 1 && incarnation < 2 ** 32, 'an incarnation is a 32-bit number from 1 on');
 
   const events = dsEvents(ports.log);
@@ -62,6 +66,7 @@ export async function openDs(config: DsConfig, ports: DsPorts): Promise<RunningD
     vault: new Vault(crypto, config.limits.cacheBytesMax),
     line: new Line(LINE_MAX),
     keys: { crypto, transportKey, incarnation },
+    hub: hubOf(crypto, hubKey, config.domain),
     events,
     faults,
     wake: (partitions) => dispatcher.wake(partitions),

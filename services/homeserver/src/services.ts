@@ -109,7 +109,7 @@ export async function openServices({
 }: Parts): Promise<Services> {
   const { domain, incarnation, secret } = home;
   const [bell, limiter] = [new MemoryBell(), new MemoryLimiter(clock)];
-  const transportKey = await secret('transport');
+  const [transportKey, hubKey] = [await secret('transport'), await secret('hub')];
   const portsOf = (name: ServiceName) => ({
     ...{ bus, bell, clock, crypto },
     ...{ database: databases.of(name), log: log.named(name) },
@@ -143,7 +143,7 @@ export async function openServices({
     await openDs(
       { domain, ...dsDefaults },
       {
-        ...{ ...portsOf('ds'), transportKey, incarnation },
+        ...{ ...portsOf('ds'), transportKey, incarnation, hubKey },
         ...(faults === undefined ? {} : { faults }),
       },
     ),

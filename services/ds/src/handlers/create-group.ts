@@ -1,6 +1,7 @@
 import { equal } from '@roost/core/bytes';
 import { Failure, malformed } from '@roost/core/failure';
 import { monthOf } from '@roost/core/time';
+import { hasOnlySender } from '@roost/mls/hub';
 import { createPublicGroup, leafOf, membersOf, roomOf } from '@roost/mls/public-group';
 import type { PublicGroup } from '@roost/mls/public-group';
 import { roleOf } from '@roost/mls/room';
@@ -79,7 +80,7 @@ async function found(
 }
 
 function foundingGroup(
-  { crypto, clock }: Desk,
+  { crypto, clock, hub }: Desk,
   { groupId }: Ear,
   request: CreateGroupRequest,
   key: Uint8Array,
@@ -89,6 +90,9 @@ function foundingGroup(
   const group = createPublicGroup(crypto, groupInfo, tree, clock.now());
   if (!equal(group.context.groupId, mlsGroupId(groupId))) {
     throw malformed('group_info', 'is of another group than group_id');
+  }
+  if (!hasOnlySender(group.context.extensions, hub.externalSender)) {
+    throw malformed('group_info', 'does not name this hub as the only external sender');
   }
   const [creator] = membersOf(group);
   const leaf = creator === undefined ? undefined : leafOf(group, creator);

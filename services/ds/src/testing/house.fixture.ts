@@ -17,6 +17,9 @@ import { TestReceiver } from './receiver.fixture.ts';
 
 export const home: Domain = parseDomain('hub.example');
 
+/** Of all hubs of tests, so that a group can be made before its hub. */
+export const hubKey = nodeCrypto.random(32);
+
 export type DeliveryClient = Client<typeof DeliveryServiceDefinition>;
 
 export interface HouseOptions {
@@ -62,6 +65,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     bus: receiver,
     transportKey: receiver.transportKey,
     incarnation,
+    hubKey,
     ...(faults === undefined ? {} : { faults }),
   });
   stack.defer(async () => await ds.close());

@@ -7,13 +7,14 @@ import { nodeCrypto } from '@roost/crypto/node';
 import { encodeAddedLeaf } from '@roost/identity/leaf';
 import type { AddedLeaf } from '@roost/identity/leaf';
 import { EXTENSION } from '@roost/mls/extensions';
+import { externalSenderOf, externalSendersExtension } from '@roost/mls/hub';
 import { treeBytes } from '@roost/mls/public-group';
 import { encodeRoomState, parseParticipantId } from '@roost/mls/room';
 import type { RoomKind, RoomState } from '@roost/mls/room';
 import { foundGroup, newActor } from '@roost/mls/testing';
 import type { Actor } from '@roost/mls/testing';
 import type { CreateGroupRequest } from '@roost/proto/roost/delivery/v1/delivery';
-import { home } from './house.fixture.ts';
+import { home, hubKey } from './house.fixture.ts';
 
 /** One client, with a real MLS member for one group. */
 export interface Person {
@@ -89,14 +90,28 @@ export function roomStateOf(owner: Person, kind: RoomKind, title = ''): RoomStat
   return { kind, defaultRole: 'ordinary', sealedTitle: utf8(title), entries };
 }
 
+/** What a founding may say otherwise than usual. */
+interface Founding {
+  readonly joinSecretHash?: Uint8Array;
+  readonly state?: RoomState;
+  readonly externalSenders?: readonly Uint8Array[];
+}
+
+const hubSender = externalSenderOf(nodeCrypto.ed25519.publicKey(hubKey), home);
+
 export async function foundingOf(
   founder: Person,
   room: Room,
   kind: RoomKind,
-  { joinSecretHash = NOTHING, state = roomStateOf(founder, kind) } = {},
+  {
+    joinSecretHash = NOTHING,
+    state = roomStateOf(founder, kind),
+    externalSenders = [hubSender],
+  }: Founding = {},
 ): Promise<CreateGroupRequest> {
   const extensions = [
     { extensionType: EXTENSION.roomState, extensionData: encodeRoomState(state) },
+    ...externalSenders.map(externalSendersExtension),
   ];
   const group = await foundGroup(nodeCrypto, founder.actor, utf8(printId(room.id)), extensions);
   return {
