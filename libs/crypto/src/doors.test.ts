@@ -43,6 +43,76 @@ test.each(doors)('%s agrees on secrets as RFC 7748 §6.1 does', (_, { x25519 }) 
   expect(x25519.dh(bob, x25519.publicKey(alice))).toStrictEqual(shared);
 });
 
+/** RFC 6979 A.2.5; the signature of "sample" has an s in the upper half of the order. */
+const point = hex(
+  '0460fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6' +
+    '7903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299',
+);
+const scalar = hex('c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721');
+const sampleSignature = hex(
+  '3046022100efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716' +
+    '022100f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8',
+);
+
+test.each(doors)('%s reads P-256 signatures as RFC 6979 A.2.5 has them', (_, { p256 }) => {
+  expect(p256.publicKey(scalar)).toStrictEqual(point);
+  expect(p256.verify(point, utf8('sample'), sampleSignature)).toBe(true);
+  expect(p256.verify(point, utf8('Sample'), sampleSignature)).toBe(false);
+});
+
+test.each(doors)('%s refuses P-256 keys and signatures that are none', (_, { p256 }) => {
+  const sample = utf8('sample');
+  const offCurve = point.with(64, 0x98);
+  const compressed = Uint8Array.of(3, ...point.subarray(1, 33));
+  const longer = Uint8Array.of(...sampleSignature, 0);
+  expect(p256.verify(offCurve, sample, sampleSignature)).toBe(false);
+  expect(p256.verify(compressed, sample, sampleSignature)).toBe(false);
+  expect(p256.verify(new Uint8Array(0), sample, sampleSignature)).toBe(false);
+  expect(p256.verify(point, sample, longer)).toBe(false);
+  expect(p256.verify(point, sample, sampleSignature.subarray(0, 64))).toBe(false);
+  expect(p256.dh(scalar, offCurve)).toBeUndefined();
+  expect(p256.dh(scalar, compressed)).toBeUndefined();
+  expect(p256.dh(new Uint8Array(32), point)).toBeUndefined();
+  expect(p256.publicKey(new Uint8Array(32))).toBeUndefined();
+  expect(p256.publicKey(new Uint8Array(32).fill(0xff))).toBeUndefined();
+  expect(p256.publicKey(scalar.subarray(1))).toBeUndefined();
+});
+
+test('what one door signs by P-256 the other believes, and both agree to the same secret', () => {
+  for (const [, ours] of doors) {
+    for (const [, theirs] of doors) {
+      const { privateKey, publicKey } = ours.p256.generate();
+      const other = theirs.p256.generate();
+      const signature = ours.p256.sign(privateKey, utf8('hello'));
+      expect(theirs.p256.publicKey(privateKey)).toStrictEqual(publicKey);
+      expect(theirs.p256.verify(publicKey, utf8('hello'), signature)).toBe(true);
+      expect(theirs.p256.verify(other.publicKey, utf8('hello'), signature)).toBe(false);
+      expect(ours.p256.dh(privateKey, other.publicKey)).toStrictEqual(
+        theirs.p256.dh(other.privateKey, publicKey),
+      );
+    }
+  }
+});
+
+test.each(doors)('%s seals by ChaCha20-Poly1305 as RFC 8439 §2.8.2 does', (_, crypto) => {
+  const key = Uint8Array.from({ length: 32 }, (_each, at) => 0x80 + at);
+  const nonce = hex('070000004041424344454647');
+  const aad = hex('50515253c0c1c2c3c4c5c6c7');
+  const plaintext = utf8(
+    "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, " +
+      'sunscreen would be it.',
+  );
+  const { seal, open } = crypto.chacha20Poly1305;
+  const sealed = seal(key, nonce, aad, plaintext);
+  expect(sealed.subarray(0, 16)).toEqual(hex('d31a8d34648e60db7b86afbc53ef7ec2'));
+  expect(sealed.subarray(-16)).toEqual(hex('1ae10b594f09e26a7e902ecbd0600691'));
+  expect(open(key, nonce, aad, sealed)).toStrictEqual(plaintext);
+  expect(open(key, nonce, aad, sealed.with(3, 0))).toBeUndefined();
+  expect(open(key, nonce, nonce, sealed)).toBeUndefined();
+  expect(open(key, nonce, aad, sealed.subarray(0, 15))).toBeUndefined();
+  expect(() => seal(key.subarray(16), nonce, aad, plaintext)).toThrow('32 bytes');
+});
+
 test.each(doors)('%s derives as RFC 5869 appendix A does', (_, crypto) => {
   const ikm = new Uint8Array(22).fill(0x0b);
   const prk = hkdfExtract(crypto, hex('000102030405060708090a0b0c'), ikm);

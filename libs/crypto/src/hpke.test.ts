@@ -1,8 +1,14 @@
-import { Aes128Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core';
+import {
+  Aes128Gcm,
+  CipherSuite,
+  DhkemP256HkdfSha256,
+  DhkemX25519HkdfSha256,
+  HkdfSha256,
+} from '@hpke/core';
 import { expect, test } from '@jest/globals';
 import { concat, fromHex, utf8 } from '@roost/core/bytes';
 import type { Crypto } from './crypto.ts';
-import { deriveKeyPair, openWith, sealTo, setupReceiver, setupSender } from './hpke.ts';
+import { Hpke, openWith, sealTo, X25519_AES128 } from './hpke.ts';
 import { nodeCrypto } from './node.ts';
 import { webCrypto } from './web.ts';
 
@@ -42,14 +48,15 @@ const vector = {
 };
 
 test.each(doors)('%s keeps the vectors of RFC 9180 A.1.1', (_, crypto) => {
-  const ephemeral = deriveKeyPair(crypto, vector.ikmE);
-  const receiver = deriveKeyPair(crypto, vector.ikmR);
+  const hpke = new Hpke(crypto, X25519_AES128);
+  const ephemeral = hpke.deriveKeyPair(vector.ikmE);
+  const receiver = hpke.deriveKeyPair(vector.ikmR);
   expect(ephemeral).toStrictEqual({ privateKey: vector.privateE, publicKey: vector.enc });
   expect(receiver.publicKey).toStrictEqual(vector.publicR);
 
-  const { enc, context } = setupSender(crypto, receiver.publicKey, vector.info, ephemeral);
+  const { enc, context } = hpke.setupSender(receiver.publicKey, vector.info, ephemeral);
   expect(enc).toStrictEqual(vector.enc);
-  const opener = setupReceiver(crypto, receiver.privateKey, enc, vector.info);
+  const opener = hpke.setupReceiver(receiver.privateKey, enc, vector.info);
   vector.ciphertexts.forEach((ciphertext, count) => {
     const countAad = utf8(`Count-${count}`);
     expect(context.seal(countAad, vector.plaintext)).toStrictEqual(ciphertext);
@@ -73,7 +80,8 @@ test.each(doors)('%s opens what another implementation sealed', async (_, crypto
 });
 
 test.each(doors)('%s seals what another implementation opens', async (_, crypto) => {
-  const { privateKey, publicKey } = deriveKeyPair(crypto, utf8('a seed of thirty-two bytes or so'));
+  const hpke = new Hpke(crypto, X25519_AES128);
+  const { privateKey, publicKey } = hpke.deriveKeyPair(utf8('a seed of thirty-two bytes or so'));
   const theirs = await other.kem.deriveKeyPair(utf8('a seed of thirty-two bytes or so'));
   expect(new Uint8Array(await other.kem.serializePublicKey(theirs.publicKey))).toEqual(publicKey);
 
@@ -107,4 +115,47 @@ test('a sealed message opens only with its key, info, aad and bytes', () => {
 test('nothing is sealed to what is no key', () => {
   expect(() => sealTo(nodeCrypto, new Uint8Array(32), { info }, plaintext)).toThrow('X25519');
   expect(() => sealTo(nodeCrypto, new Uint8Array(3), { info }, plaintext)).toThrow('X25519');
+});
+
+test.each(doors)('%s understands another implementation of P-256', async (_, crypto) => {
+  const theirSuite = new CipherSuite({
+    kem: new DhkemP256HkdfSha256(),
+    kdf: new HkdfSha256(),
+    aead: new Aes128Gcm(),
+  });
+  const hpke = new Hpke(crypto, { kem: 'P-256', aead: 'AES-128-GCM' });
+  const ikm = utf8('another seed, also of some bytes');
+  const { privateKey, publicKey } = hpke.deriveKeyPair(ikm);
+  const theirs = await theirSuite.kem.deriveKeyPair(ikm);
+  const theirKey = new Uint8Array(await theirSuite.kem.serializePublicKey(theirs.publicKey));
+  expect(theirKey).toEqual(publicKey);
+
+  const { enc, context } = hpke.setupSender(publicKey, info);
+  const receiver = await theirSuite.createRecipientContext({
+    recipientKey: theirs.privateKey,
+    enc,
+    info,
+  });
+  const opened = await receiver.open(context.seal(aad, plaintext), aad);
+  expect(new Uint8Array(opened)).toEqual(plaintext);
+
+  const sender = await theirSuite.createSenderContext({
+    recipientPublicKey: theirs.publicKey,
+    info,
+  });
+  const ciphertext = new Uint8Array(await sender.seal(plaintext, aad));
+  const opener = hpke.setupReceiver(privateKey, new Uint8Array(sender.enc), info);
+  expect(opener?.open(aad, ciphertext)).toStrictEqual(plaintext);
+  expect(hpke.setupReceiver(privateKey, new Uint8Array(65), info)).toBeUndefined();
+  expect(() => hpke.setupSender(new Uint8Array(65), info)).toThrow('P-256');
+});
+
+test('the doors understand each other by ChaCha20-Poly1305', () => {
+  const suite = { kem: 'X25519', aead: 'ChaCha20-Poly1305' } as const;
+  const { privateKey, publicKey } = webCrypto.x25519.generate();
+  const { enc, context } = new Hpke(webCrypto, suite).setupSender(publicKey, info);
+  const opener = new Hpke(nodeCrypto, suite).setupReceiver(privateKey, enc, info);
+  expect(opener?.open(aad, context.seal(aad, plaintext))).toStrictEqual(plaintext);
+  const aes = new Hpke(nodeCrypto, X25519_AES128).setupReceiver(privateKey, enc, info);
+  expect(aes?.open(aad, context.seal(aad, plaintext))).toBeUndefined();
 });

@@ -1,5 +1,7 @@
 import { gcm } from '@noble/ciphers/aes.js';
+import { chacha20poly1305 } from '@noble/ciphers/chacha.js';
 import { ed25519, x25519 } from '@noble/curves/ed25519.js';
+import { p256 } from '@noble/curves/nist.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256, sha384 } from '@noble/hashes/sha2.js';
 import { assert } from '@roost/core/assert';
@@ -28,6 +30,20 @@ export const webCrypto: Crypto = {
     } catch {
       return undefined;
     }
+  },
+  chacha20Poly1305: {
+    seal(key, nonce, aad, plaintext) {
+      assertChaChaSizes(key, nonce);
+      return own(chacha20poly1305(key, nonce, aad).encrypt(plaintext));
+    },
+    open(key, nonce, aad, ciphertext) {
+      assertChaChaSizes(key, nonce);
+      try {
+        return own(chacha20poly1305(key, nonce, aad).decrypt(ciphertext));
+      } catch {
+        return undefined;
+      }
+    },
   },
   ed25519: {
     generate() {
@@ -58,7 +74,45 @@ export const webCrypto: Crypto = {
       }
     },
   },
+  p256: {
+    generate() {
+      // FIPS 186-5 A.2.1: 16 bytes more than the order has make what is left of the bias nothing.
+      const privateKey = own(p256.utils.randomSecretKey(random(P256_SEED_BYTES)));
+      return { privateKey, publicKey: own(p256.getPublicKey(privateKey, false)) };
+    },
+    publicKey: (privateKey) =>
+      p256.utils.isValidSecretKey(privateKey)
+        ? own(p256.getPublicKey(privateKey, false))
+        : undefined,
+    sign: (privateKey, message) => own(p256.sign(message, privateKey, ECDSA_OPTIONS)),
+    verify(publicKey, message, signature) {
+      if (!isPoint(publicKey)) return false;
+      try {
+        return p256.verify(signature, message, publicKey, ECDSA_OPTIONS);
+      } catch {
+        return false;
+      }
+    },
+    dh(privateKey, publicKey) {
+      if (!isPoint(publicKey)) return undefined;
+      try {
+        return own(p256.getSharedSecret(privateKey, publicKey, true).subarray(1));
+      } catch {
+        // The library throws where a key is out of range or not on the curve.
+        return undefined;
+      }
+    },
+  },
 };
+
+/** The suites sign in DER, and both halves of the curve's order are signatures. */
+const ECDSA_OPTIONS = { format: 'der', lowS: false } as const;
+const P256_SEED_BYTES = 48;
+
+/** The library takes compressed points too; RFC 9420 §5.1 has uncompressed ones only. */
+function isPoint(publicKey: Uint8Array): boolean {
+  return publicKey.length === 65 && publicKey[0] === 4;
+}
 
 /** What browsers give at most in one call. */
 const RANDOM_BYTES_MAX = 65_536;
@@ -73,6 +127,11 @@ function random(size: number): Uint8Array<ArrayBuffer> {
 
 function assertSizes(key: Uint8Array, nonce: Uint8Array): void {
   assert(key.length === 16 || key.length === 32, 'an AES key has 16 or 32 bytes');
+  assert(nonce.length === 12, 'a nonce has 12 bytes');
+}
+
+function assertChaChaSizes(key: Uint8Array, nonce: Uint8Array): void {
+  assert(key.length === 32, 'a ChaCha20 key has 32 bytes');
   assert(nonce.length === 12, 'a nonce has 12 bytes');
 }
 

@@ -85,7 +85,7 @@ test('§5.3: the identity is that of a basic credential', async () => {
   expect(failureOf(() => identityOf(x509)).message).toContain(citing('§5.3'));
 });
 
-const OTHER_SUITE = 'MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519';
+const OTHER_SUITE = 'MLS_256_DHKEMX448_AES256GCM_SHA512_Ed448';
 const lastResort = { extensionType: EXTENSION.lastResort, extensionData: new Uint8Array(0) };
 
 function messageOf(keyPackage: KeyPackage): Uint8Array {

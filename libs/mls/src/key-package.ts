@@ -1,11 +1,10 @@
-import type { Crypto } from '@roost/crypto/crypto';
 import { encodeKeyPackage } from 'ts-mls/keyPackage.js';
 import type { KeyPackage } from 'ts-mls/keyPackage.js';
 import type { LeafNode } from 'ts-mls/leafNode.js';
 import { EXTENSION, extensionOf } from './extensions.ts';
 import { invalid, parseKeyPackage } from './message.ts';
 import { refHash, suiteOf } from './suite.ts';
-import type { Suite } from './suite.ts';
+import type { MlsCrypto, Suite } from './suite.ts';
 import { checkKeyPackage } from './validation.ts';
 
 /** A KeyPackage that was found good, with what services ask of it. */
@@ -28,7 +27,11 @@ export interface ValidKeyPackage {
  * Parses a KeyPackage in an MLSMessage and holds it to RFC 9420 §10.1: suite, both signatures,
  * lifetime around `now` (milliseconds) and at most 90 days long, distinct keys.
  */
-export function validateKeyPackage(crypto: Crypto, tls: Uint8Array, now: number): ValidKeyPackage {
+export function validateKeyPackage(
+  crypto: MlsCrypto,
+  tls: Uint8Array,
+  now: number,
+): ValidKeyPackage {
   const keyPackage = parseKeyPackage(tls);
   const suite = suiteOf(crypto, keyPackage.cipherSuite);
   checkKeyPackage(suite, keyPackage, now);
@@ -47,7 +50,7 @@ export function validateKeyPackage(crypto: Crypto, tls: Uint8Array, now: number)
 }
 
 /** The KeyPackageRef (RFC 9420 §5.2) of a KeyPackage in an MLSMessage. */
-export function keyPackageRef(crypto: Crypto, tls: Uint8Array): Uint8Array {
+export function keyPackageRef(crypto: MlsCrypto, tls: Uint8Array): Uint8Array {
   const keyPackage = parseKeyPackage(tls);
   return refOf(suiteOf(crypto, keyPackage.cipherSuite), keyPackage);
 }

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { utf8 } from '@roost/core/bytes';
+import { toHex, utf8 } from '@roost/core/bytes';
 import { nodeCrypto } from '@roost/crypto/node';
 import { webCrypto } from '@roost/crypto/web';
 import {
@@ -12,14 +12,18 @@ import {
   nobleCryptoProvider,
   processPrivateMessage,
 } from 'ts-mls';
-import type { CryptoProvider } from 'ts-mls';
-import { mlsProvider, SUITE_1 } from './provider.ts';
+import type { CiphersuiteName, CryptoProvider } from 'ts-mls';
+import { validateKeyPackage } from './key-package.ts';
+import { ALGORITHMS, ciphersuiteOf, mlsProvider, SUITE_1 } from './provider.ts';
 import { merge } from './public-group.ts';
 import type { PublicGroup } from './public-group.ts';
+import { decodePublicGroup, encodePublicGroup } from './stored.ts';
+import { allowSuites } from './suite.ts';
 import { addOf } from './testing-scene.ts';
 import {
   deliver,
   foundGroup,
+  keyPackageTls,
   makeCommit,
   makeExternalCommit,
   newActor,
@@ -59,11 +63,58 @@ test.each(others)('members by our provider and by %s understand each other', asy
   expect(merge(stage(group, await makeCommit(guest))).context.epoch).toBe(5n);
 });
 
-test('a suite that Roost does not run is refused', async () => {
+const suiteNames = [...ALGORITHMS.keys()];
+
+test.each(suiteNames)('members by our provider and by ts-mls form a group of %s', async (name) => {
+  const ciphersuite = getCiphersuiteFromName(name);
+  const suiteBy = (provider: CryptoProvider) => getCiphersuiteImpl(ciphersuite, provider);
+  const actor = async (who: string, provider: CryptoProvider) =>
+    newActor(nodeCrypto, who, { suite: await suiteBy(provider) });
+  const ours = await actor('ours', mlsProvider(nodeCrypto));
+  const theirs = await actor('theirs', withOurKeys(nobleCryptoProvider));
+  const guest = await actor('guest', mlsProvider(webCrypto));
+  const members = [ours, theirs];
+  let group: PublicGroup = await foundGroup(nodeCrypto, ours, utf8('group'));
+  expect(group.context.cipherSuite).toBe(name);
+
+  const added = { members: [ours], added: [theirs] };
+  group = await deliver(group, await makeCommit(ours, [addOf(theirs)]), ours, added);
+  group = await deliver(group, await makeCommit(theirs), theirs, { members });
+  group = decodePublicGroup(nodeCrypto, encodePublicGroup(group));
+  group = await deliver(group, await makeExternalCommit(guest, group), guest, { members });
+
+  expect(stateOf(theirs).keySchedule).toEqual(stateOf(ours).keySchedule);
+  expect(stateOf(guest).keySchedule).toEqual(stateOf(ours).keySchedule);
+  expect(toHex(stateOf(guest).groupContext.treeHash)).toBe(toHex(group.context.treeHash));
+});
+
+test('a group of a suite that is not allowed is refused, and its KeyPackages', async () => {
+  const onlySome = allowSuites(nodeCrypto, [1, 3]);
+  const founderOf = async (name: CiphersuiteName) =>
+    newActor(nodeCrypto, 'founder', { suite: ciphersuiteOf(nodeCrypto, name) });
+  for (const [name, { number }] of ALGORITHMS) {
+    const founder = await founderOf(name);
+    const now = Date.now();
+    const refused = { reason: 'INVALID_MLS', message: expect.stringContaining('§17.1') };
+    const founded = foundGroup(onlySome, founder, utf8('group'));
+    if (number === 2) {
+      await expect(founded).rejects.toMatchObject(refused);
+      expect(() => validateKeyPackage(onlySome, keyPackageTls(founder), now)).toThrow('§17.1');
+    } else {
+      expect((await founded).context.cipherSuite).toBe(name);
+      expect(validateKeyPackage(onlySome, keyPackageTls(founder), now).isLastResort).toBe(false);
+    }
+  }
+  expect(() => allowSuites(nodeCrypto, [1, 7])).toThrow('invariant broken');
+});
+
+test('a suite that this library does not run is refused', async () => {
   const provider = mlsProvider(nodeCrypto);
-  const names = Object.keys(ciphersuites).filter((name) => name !== SUITE_1);
-  const name = 'MLS_128_DHKEMP256_AES128GCM_SHA256_P256';
-  expect(names).toContain(name);
+  const unknown = Object.keys(ciphersuites).filter(
+    (name) => !suiteNames.some((own) => own === name),
+  );
+  expect(unknown).toHaveLength(16);
+  const name = 'MLS_256_DHKEMP384_AES256GCM_SHA384_P384';
   await expect(provider.getCiphersuiteImpl(getCiphersuiteFromName(name))).rejects.toMatchObject({
     reason: 'INVALID_MLS',
   });
@@ -79,6 +130,17 @@ test('a ciphertext that was changed does not open', async () => {
   await expect(hpke.open(privateKey, enc, ct.with(0, (ct[0] ?? 0) ^ 1), info)).rejects.toThrow();
   await expect(hpke.open(privateKey, enc, ct, utf8('other'))).rejects.toThrow();
 });
+
+/** ts-mls makes P-256 signature keys as compressed points, which RFC 9420 §5.1.1 does not have. */
+function withOurKeys(provider: CryptoProvider): CryptoProvider {
+  return {
+    async getCiphersuiteImpl(ciphersuite) {
+      const theirs = await provider.getCiphersuiteImpl(ciphersuite);
+      const { keygen } = ciphersuiteOf(nodeCrypto, ciphersuite.name).signature;
+      return { ...theirs, signature: { ...theirs.signature, keygen } };
+    },
+  };
+}
 
 async function actorBy(provider: CryptoProvider, name: string): Promise<Actor> {
   return newActor(nodeCrypto, name, { suite: await getCiphersuiteImpl(suite, provider) });

@@ -1,7 +1,8 @@
 import { Failure } from '@roost/core/failure';
 import type { Crypto } from '@roost/crypto/crypto';
 import { hkdfExpand, hkdfExtract } from '@roost/crypto/hkdf';
-import { deriveKeyPair, setupReceiver, setupSender } from '@roost/crypto/hpke';
+import { Hpke as HpkeScheme, X25519_AES128 } from '@roost/crypto/hpke';
+import type { HpkeSuite } from '@roost/crypto/hpke';
 import type { CiphersuiteImpl, CiphersuiteName } from 'ts-mls/crypto/ciphersuite.js';
 import type { Hash } from 'ts-mls/crypto/hash.js';
 import type { Hpke, PrivateKey, PublicKey } from 'ts-mls/crypto/hpke.js';
@@ -10,10 +11,47 @@ import type { CryptoProvider } from 'ts-mls/crypto/provider.js';
 import type { Signature } from 'ts-mls/crypto/signature.js';
 
 export const SUITE_1 = 'MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519';
+const SUITE_2 = 'MLS_128_DHKEMP256_AES128GCM_SHA256_P256';
+const SUITE_3 = 'MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519';
+
+/** What a ciphersuite is made of; hash and KDF of all of these are SHA-256's. */
+export interface Algorithms {
+  /** The suite's number (RFC 9420 §17.1). */
+  readonly number: number;
+  readonly hpke: HpkeSuite;
+  readonly encryptionKeyBytes: number;
+  readonly signature: 'ed25519' | 'p256';
+}
+
+/** The suites that this library runs: each a line here. */
+export const ALGORITHMS: ReadonlyMap<CiphersuiteName, Algorithms> = new Map([
+  [
+    SUITE_1,
+    { number: 1, hpke: X25519_AES128, encryptionKeyBytes: 32, signature: 'ed25519' } as const,
+  ],
+  [
+    SUITE_2,
+    {
+      number: 2,
+      hpke: { kem: 'P-256', aead: 'AES-128-GCM' },
+      encryptionKeyBytes: 65,
+      signature: 'p256',
+    } as const,
+  ],
+  [
+    SUITE_3,
+    {
+      number: 3,
+      hpke: { kem: 'X25519', aead: 'ChaCha20-Poly1305' },
+      encryptionKeyBytes: 32,
+      signature: 'ed25519',
+    } as const,
+  ],
+]);
 
 /**
  * The cryptography of ts-mls over our own `Crypto`: no promise waits for anything, and one
- * implementation serves client and server. A suite is added by a line in `SUITES`.
+ * implementation serves client and server.
  */
 export function mlsProvider(crypto: Crypto): CryptoProvider {
   return {
@@ -23,26 +61,20 @@ export function mlsProvider(crypto: Crypto): CryptoProvider {
   };
 }
 
-/** The suite of this name; refuses those that Roost does not run. */
+/** The suite of this name; refuses those that this library does not run. */
 export function ciphersuiteOf(crypto: Crypto, name: CiphersuiteName): CiphersuiteImpl {
-  const suite = SUITES.get(name);
-  if (suite === undefined) throw new Failure('INVALID_MLS', 'the ciphersuite is not supported');
-  return { ...suite(crypto), rng: { randomBytes: crypto.random }, name };
+  const algorithms = ALGORITHMS.get(name);
+  if (algorithms === undefined)
+    throw new Failure('INVALID_MLS', 'the ciphersuite is not supported');
+  return {
+    hash: sha256(crypto),
+    kdf: hkdfSha256(crypto),
+    hpke: hpkeOf(crypto, algorithms.hpke),
+    signature: signatureOf(crypto[algorithms.signature]),
+    rng: { randomBytes: crypto.random },
+    name,
+  };
 }
-
-type Algorithms = Pick<CiphersuiteImpl, 'hash' | 'kdf' | 'hpke' | 'signature'>;
-
-const SUITES: ReadonlyMap<CiphersuiteName, (crypto: Crypto) => Algorithms> = new Map([
-  [
-    SUITE_1,
-    (crypto: Crypto): Algorithms => ({
-      hash: sha256(crypto),
-      kdf: hkdfSha256(crypto),
-      hpke: hpkeX25519Aes128(crypto),
-      signature: ed25519(crypto),
-    }),
-  ],
-]);
 
 function sha256(crypto: Crypto): Hash {
   return {
@@ -60,12 +92,12 @@ function hkdfSha256(crypto: Crypto): Kdf {
   };
 }
 
-function ed25519(crypto: Crypto): Signature {
+function signatureOf(scheme: Crypto['ed25519'] | Crypto['p256']): Signature {
   return {
-    sign: async (key, message) => crypto.ed25519.sign(key, message),
-    verify: async (key, message, signature) => crypto.ed25519.verify(key, message, signature),
+    sign: async (key, message) => scheme.sign(key, message),
+    verify: async (key, message, signature) => scheme.verify(key, message, signature),
     async keygen() {
-      const { publicKey, privateKey } = crypto.ed25519.generate();
+      const { publicKey, privateKey } = scheme.generate();
       return { publicKey, signKey: privateKey };
     },
   };
@@ -73,7 +105,7 @@ function ed25519(crypto: Crypto): Signature {
 
 /** ts-mls calls keys CryptoKeys but only passes them around; ours are their bytes. */
 class RawKey<Type extends 'public' | 'private'> {
-  readonly algorithm = { name: 'X25519' };
+  readonly algorithm = { name: 'raw' };
   readonly extractable = true;
   readonly usages: KeyUsage[] = [];
   readonly type: Type;
@@ -99,36 +131,38 @@ function rawPair(pair: { readonly privateKey: Uint8Array; readonly publicKey: Ui
 
 const NOTHING = new Uint8Array(0);
 
-function hpkeX25519Aes128(crypto: Crypto): Hpke {
+function hpkeOf(crypto: Crypto, suite: HpkeSuite): Hpke {
+  const hpke = new HpkeScheme(crypto, suite);
+  const aead = suite.aead === 'AES-128-GCM' ? crypto : crypto.chacha20Poly1305;
   return {
-    keyLength: 16,
+    keyLength: hpke.keyBytes,
     nonceLength: 12,
     importPublicKey: async (bytes) => new RawKey('public', bytes),
     importPrivateKey: async (bytes) => new RawKey('private', bytes),
     exportPublicKey: async (key) => rawBytes(key),
     exportPrivateKey: async (key) => rawBytes(key),
-    generateKeyPair: async () => rawPair(crypto.x25519.generate()),
-    deriveKeyPair: async (ikm) => rawPair(deriveKeyPair(crypto, ikm)),
+    generateKeyPair: async () => rawPair(hpke.generate()),
+    deriveKeyPair: async (ikm) => rawPair(hpke.deriveKeyPair(ikm)),
     async seal(key, plaintext, info, aad = NOTHING) {
-      const { enc, context } = setupSender(crypto, rawBytes(key), info);
+      const { enc, context } = hpke.setupSender(rawBytes(key), info);
       return { enc, ct: context.seal(aad, plaintext) };
     },
     async open(key, enc, ciphertext, ...[info, aad = NOTHING]) {
-      const context = setupReceiver(crypto, rawBytes(key), enc, info);
+      const context = hpke.setupReceiver(rawBytes(key), enc, info);
       return opened(context?.open(aad, ciphertext));
     },
     async exportSecret(key, exporterContext, length, info) {
-      const { enc, context } = setupSender(crypto, rawBytes(key), info);
+      const { enc, context } = hpke.setupSender(rawBytes(key), info);
       return { enc, secret: context.export(exporterContext, length) };
     },
     async importSecret(key, exporterContext, enc, ...[length, info]) {
-      const context = setupReceiver(crypto, rawBytes(key), enc, info);
+      const context = hpke.setupReceiver(rawBytes(key), enc, info);
       return opened(context?.export(exporterContext, length));
     },
     encryptAead: async (key, nonce, aad, plaintext) =>
-      crypto.seal(key, nonce, aad ?? NOTHING, plaintext),
+      aead.seal(key, nonce, aad ?? NOTHING, plaintext),
     decryptAead: async (key, nonce, aad, ciphertext) =>
-      opened(crypto.open(key, nonce, aad ?? NOTHING, ciphertext)),
+      opened(aead.open(key, nonce, aad ?? NOTHING, ciphertext)),
   };
 }
 

@@ -1,7 +1,6 @@
 import { compare, concat, toHex } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import { encode } from '@roost/core/tls';
-import type { Crypto } from '@roost/crypto/crypto';
 import { encodeGroupContext } from 'ts-mls/groupContext.js';
 import type { GroupContext } from 'ts-mls/groupContext.js';
 import type { LeafNode } from 'ts-mls/leafNode.js';
@@ -14,7 +13,7 @@ import { decodeTree, encodeTree } from './ratchet-tree.ts';
 import { decodeRoomState } from './room.ts';
 import type { RoomState } from './room.ts';
 import { suiteOf } from './suite.ts';
-import type { Suite } from './suite.ts';
+import type { MlsCrypto, Suite } from './suite.ts';
 import { validateTree } from './tree-validation.ts';
 import type { Tree } from './tree.ts';
 import { checkGroupExtensions, checkLifetime, checkMembersSupport } from './validation.ts';
@@ -79,7 +78,7 @@ export function merge(staged: StagedCommit | StagedProposal): PublicGroup {
  * ratchet tree, after holding both to RFC 9420 §12.4.3.1.
  */
 export function createPublicGroup(
-  crypto: Crypto,
+  crypto: MlsCrypto,
   groupInfoTls: Uint8Array,
   treeTls: Uint8Array,
   now: number,

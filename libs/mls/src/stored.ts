@@ -1,7 +1,6 @@
 import { Failure } from '@roost/core/failure';
 import { decodeAll, encode } from '@roost/core/tls';
 import type { Reader, Writer } from '@roost/core/tls';
-import type { Crypto } from '@roost/crypto/crypto';
 import { decodeGroupContext } from 'ts-mls/groupContext.js';
 import { encodeGroupContext } from 'ts-mls/groupContext.js';
 import { decodeStrict, parseHandshake } from './message.ts';
@@ -9,6 +8,7 @@ import type { Actor } from './proposals.ts';
 import { proposalKey } from './public-group.ts';
 import type { PendingProposal, PublicGroup } from './public-group.ts';
 import { refHash, suiteOf } from './suite.ts';
+import type { MlsCrypto } from './suite.ts';
 import { Tally } from './tree-index.ts';
 import { Leaf, Parent } from './tree-node.ts';
 import type { TreeNode } from './tree-node.ts';
@@ -45,7 +45,7 @@ export function encodePublicGroup(group: PublicGroup): Uint8Array<ArrayBuffer> {
 }
 
 /** Reads what `encodePublicGroup` wrote; refuses other versions and damage that shows. */
-export function decodePublicGroup(crypto: Crypto, snapshot: Uint8Array): PublicGroup {
+export function decodePublicGroup(crypto: MlsCrypto, snapshot: Uint8Array): PublicGroup {
   return decodeAll(snapshot, 'public group', (reader) => {
     reader.version(VERSION);
     const contextTls = reader.opaque(snapshot.length);

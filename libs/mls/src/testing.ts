@@ -67,7 +67,7 @@ export async function newActor(
     { credentialType: 'basic', identity: options.identity ?? utf8(name) },
     {
       versions: ['mls10'],
-      ciphersuites: [SUITE_1],
+      ciphersuites: [suite.name],
       extensions: options.extensionTypes ?? [EXTENSION.roomState],
       proposals: [],
       credentials: ['basic'],

@@ -135,18 +135,27 @@ export function leafHashInput(leafIndex: number, leaf: Leaf | undefined): Uint8A
   return input;
 }
 
-/** TreeHashInput of a parent; hashes are at most 63 bytes, so that each has a length of one byte. */
+/** TreeHashInput of a parent. */
 export function parentHashTreeInput(
   parent: Parent | undefined,
   left: Uint8Array,
   right: Uint8Array,
 ): Uint8Array {
-  const head = parent === undefined ? Uint8Array.of(PARENT_TYPE, 0) : PARENT_TREE_HEAD;
+  const head = parent === undefined ? BLANK_PARENT_TREE_HEAD : PARENT_TREE_HEAD;
   const body = parent?.tls ?? BLANK.subarray(1);
-  return concat(head, body, Uint8Array.of(left.length), left, Uint8Array.of(right.length), right);
+  // A hash of up to 63 bytes has a length of one byte; that of SHA-512 has two.
+  if (left.length < 64) {
+    return concat(head, body, Uint8Array.of(left.length), left, Uint8Array.of(right.length), right);
+  }
+  return concat(
+    head,
+    body,
+    encode((writer) => writer.opaque(left).opaque(right)),
+  );
 }
 
 const PARENT_TREE_HEAD = Uint8Array.of(PARENT_TYPE, 1);
+const BLANK_PARENT_TREE_HEAD = Uint8Array.of(PARENT_TYPE, 0);
 
 /** ParentHashInput (RFC 9420 §7.9) of a parent, with the tree hash of its child off the path. */
 export function parentHashInput(parent: Parent, originalSiblingTreeHash: Uint8Array): Uint8Array {
