@@ -3,11 +3,12 @@ import { servicesOf } from '@roost/client/calls';
 import type { Group } from '@roost/client/state';
 import { assert } from '@roost/core/assert';
 import { scopedWire } from '@roost/core/ids';
-import { DAY_MS, systemClock } from '@roost/core/time';
+import { DAY_MS, MINUTE_MS, systemClock } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { makeConnectionPackage } from '@roost/identity/connection';
 import { makeClientCredentialRequest } from '@roost/identity/credentials';
 import type { ProofKey } from '@roost/identity/proof';
+import { NotificationRule } from '@roost/proto/roost/queue/v1/queue';
 import type { CallOptions } from '@roost/rpc/call';
 import type { Tokens } from './tokens.ts';
 import type { Witness } from './witness.ts';
@@ -33,6 +34,10 @@ export async function idSigners(person: Witness) {
     qsUser: { key: { kind: 'qs-user', qsUser }, privateKey: qsUserKey.privateKey },
     qsClient: { key: { kind: 'qs-client', qsClient }, privateKey: qsClientKey.privateKey },
   } satisfies Record<string, Signer>;
+}
+
+function nextMinuteMs(): bigint {
+  return BigInt(Math.ceil(Date.now() / MINUTE_MS) * MINUTE_MS);
 }
 
 /**
@@ -66,7 +71,12 @@ export async function doChores(person: Witness, tokens: Tokens, groups: readonly
   const handles = [crypto.random(32), crypto.random(32)];
   const registered = { handles: handles.map((handle) => ({ handle, binding: undefined })) };
   await queue.registerHandles(registered, await paid(qsClient));
-  await queue.releaseHandles({ handles, silence: false }, await paid(qsClient));
+  for (const silenced of [true, false]) {
+    await queue.silenceHandles({ handles, silenced }, await paid(qsClient));
+  }
+  const muted = { rule: NotificationRule.MUTED, mutedUntilMs: nextMinuteMs() };
+  await queue.setNotificationRule({ handles, ...muted }, await paid(qsClient));
+  await queue.releaseHandles({ handles }, await paid(qsClient));
   await queue.dequeue({ fromSequence: 0n, max: 10 }, await paid(qsClient));
   await queue.ack({ belowSequence: 0n }, await paid(qsClient));
 

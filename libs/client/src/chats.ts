@@ -4,6 +4,7 @@ import { roleOf } from '@roost/mls/room';
 import { type Core, ownClient } from './core.ts';
 import type { ClientState } from './mls.ts';
 import type { People } from './people.ts';
+import { type Notifications, notificationsNow } from './settings.ts';
 import { type Group, groups, states } from './state.ts';
 import { laneOf, type Task, tasks } from './task.ts';
 import { roomOf } from './titles.ts';
@@ -17,6 +18,12 @@ export interface Chat {
   readonly name: string;
   /** Whether messages are sent, or kept until the other one accepts. */
   readonly isOpen: boolean;
+  /** Of which messages a push tells, as it holds now. */
+  readonly notifications: Notifications;
+  /** Nothing of it comes, and nobody can tell. */
+  readonly isSilenced: boolean;
+  /** A conversation with somebody whom we blocked. */
+  readonly isBlocked: boolean;
 }
 
 export interface ChatMember {
@@ -89,21 +96,39 @@ export class Chats {
       .filter(([, { kind }]) => !BY_ITSELF.has(kind))
       .map(([key, task]) => {
         const text = task.kind === 'send' ? task.text : undefined;
-        return { kind: task.kind, chat: laneOf(key), text };
+        return { kind: task.kind, chat: 'chat' in task ? task.chat : laneOf(key), text };
       });
   }
 
   #chatOf(id: string, group: Group): Chat {
+    const settings = {
+      notifications: notificationsNow(this.#core, group.notifications),
+      isSilenced: group.isSilenced === true,
+      isBlocked: false,
+    };
     if (group.kind === 'group') {
-      return { id, kind: 'group', name: group.title, isOpen: group.standing === 'active' };
+      const isOpen = group.standing === 'active';
+      return { id, kind: 'group', name: group.title, isOpen, ...settings };
     }
-    const contact = this.#people.inGroup(id);
-    const name = contact?.userName ?? '';
-    return { id, kind: 'dm', name, isOpen: contact?.standing === 'connected' };
+    const { userName = '', standing, isBlocked = false } = this.#people.inGroup(id) ?? {};
+    return {
+      id,
+      kind: 'dm',
+      name: userName,
+      isOpen: standing === 'connected',
+      ...settings,
+      isBlocked,
+    };
   }
 }
 
-const BY_ITSELF: ReadonlySet<Task['kind']> = new Set(['release', 'catch-up', 'recheck', 'delete']);
+const BY_ITSELF: ReadonlySet<Task['kind']> = new Set([
+  'release',
+  'catch-up',
+  'recheck',
+  'delete',
+  'tokens',
+]);
 
 function isShown(group: Group): boolean {
   return group.standing !== 'gone' && !group.isLeaving;

@@ -12,13 +12,14 @@ import { type ClientEvent, newsShelves } from './news.ts';
 import { People } from './people.ts';
 import { type Applicant, draftAccount } from './registration.ts';
 import { type Ports, Running } from './running.ts';
+import { block, type Notifications, setNotifications, setSilenced, unblock } from './settings.ts';
 import { accounts, contacts, groups, SELF, stateShelves } from './state.ts';
 import type { Store } from './store.ts';
 import { type Task, tasks } from './task.ts';
 import { roomOf } from './titles.ts';
 import { walletShelves } from './wallet.ts';
 
-export type { Chat, ChatMember, ClientEvent, Line, Store, Unfinished };
+export type { Chat, ChatMember, ClientEvent, Line, Notifications, Store, Unfinished };
 
 export interface ClientOptions extends Ports {
   readonly store: Store;
@@ -210,6 +211,9 @@ export class Client {
   /** Writes a message down; it is sent when it can be. `sent` resolves when the hub has it. */
   async send(chat: string, text: string): Promise<{ readonly sent: Promise<void> }> {
     this.#chats.group(chat);
+    if (this.#chats.find(chat)?.isBlocked === true) {
+      throw new Failure('NOT_ALLOWED', 'you blocked the other one; unblock first');
+    }
     const messageId = this.#core.crypto.random(MESSAGE_ID_BYTES);
     const content = encodeContent({ kind: 'text', messageId, text });
     const sender = this.userName;
@@ -219,6 +223,30 @@ export class Client {
     });
     done.catch(() => undefined);
     return { sent: done };
+  }
+
+  /** Says of which messages a push may tell; they are delivered all the same. */
+  async setNotifications(chat: string, wanted: Notifications): Promise<void> {
+    await this.#do((turn) => setNotifications(this.#core, turn, chat, wanted));
+  }
+
+  /** Takes nothing more from a chat, and nobody can tell. */
+  async silence(chat: string): Promise<void> {
+    await this.#do((turn) => setSilenced(this.#core, turn, chat, true));
+  }
+
+  /** Takes what comes from now on. */
+  async unsilence(chat: string): Promise<void> {
+    await this.#do((turn) => setSilenced(this.#core, turn, chat, false));
+  }
+
+  /** Hears nothing more of somebody, who is not told. */
+  async block(name: string): Promise<void> {
+    await this.#do((turn) => block(this.#core, turn, this.#people.known(name)));
+  }
+
+  async unblock(name: string): Promise<void> {
+    await this.#do((turn) => unblock(this.#core, turn, this.#people.known(name)));
   }
 
   /** The last lines of a chat, the oldest first. */

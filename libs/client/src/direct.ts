@@ -157,6 +157,7 @@ function openRequest(
 function takeRequest(core: Core, turn: Turn, asking: Contact): void {
   const id = printId(asking.user);
   const before = turn.get(contacts, id);
+  if (before?.isBlocked === true) return;
   switch (before?.standing) {
     case undefined:
     case 'rejected':

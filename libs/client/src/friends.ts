@@ -43,6 +43,7 @@ export function connected(
   { userName, clientKey, recoveryKeyHash }: MemberIdentity,
 ): void {
   if (contact.standing === 'connected') return;
+  const isBlocked = contact.isBlocked === true;
   const chat = printId(contact.group);
   turn.put(contacts, printId(contact.user), {
     ...contact,
@@ -50,9 +51,11 @@ export function connected(
     userName,
     clientKey,
     recoveryKeyHash,
-    ownToken: contact.ownToken ?? core.crypto.random(32),
+    ...(isBlocked ? {} : { ownToken: contact.ownToken ?? core.crypto.random(32) }),
     request: undefined,
   });
+  // Who was blocked since it was asked hears and tells nothing.
+  if (isBlocked) return;
   core.news.put(turn, { kind: 'connected', name: userName, chat });
   core.lanes.submit(turn, chat, { kind: 'befriend', user: contact.user });
 }
@@ -93,7 +96,7 @@ export async function performBefriend(
 const publishing = new WeakMap<Core, Promise<void>>();
 
 /** Tells the QS the hashes of all tokens that are out; one change at a time. */
-async function publishTokens(core: Core): Promise<void> {
+export async function publishTokens(core: Core): Promise<void> {
   const before = publishing.get(core) ?? Promise.resolve();
   const run = before.catch(() => undefined).then(() => publishOnce(core));
   publishing.set(core, run);

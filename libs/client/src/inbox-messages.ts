@@ -5,7 +5,7 @@ import { type Content, decodeContent, MESSAGE_ID_BYTES } from './content.ts';
 import { type Core, ownClient } from './core.ts';
 import { addLine } from './history.ts';
 import type { Turn } from './ledger.ts';
-import { type Group, type MemberIdentity, seenIds, states } from './state.ts';
+import { contacts, type Group, type MemberIdentity, seenIds, states } from './state.ts';
 
 /** How many ids of messages are kept to know a repetition by; in bytes, the oldest go first. */
 const SEEN_BYTES_MAX = 256 * MESSAGE_ID_BYTES;
@@ -46,6 +46,7 @@ interface Received {
 function take(core: Core, turn: Turn, group: Group, received: Received): void {
   const { content, sender, acceptedAtMs } = received;
   const lane = printId(group.id);
+  if (turn.get(contacts, printId(sender.user))?.isBlocked === true) return;
   switch (content.kind) {
     case 'text': {
       const at = Number(acceptedAtMs);

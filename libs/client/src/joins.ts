@@ -6,6 +6,7 @@ import { decodeAddedLeaf } from '@roost/identity/leaf';
 import type { LeafLink } from '@roost/proto/roost/delivery/v1/delivery';
 import { type Core, ownClient } from './core.ts';
 import { joinKeys, usedPackage } from './key-packages.ts';
+import { isShared } from './handles.ts';
 import type { Turn } from './ledger.ts';
 import type { Outcome } from './lanes.ts';
 import { type DeclaredLeaf, memberOf } from './links.ts';
@@ -39,9 +40,12 @@ export async function performJoin(
   { welcome }: Task & { kind: 'join' },
 ): Promise<Outcome> {
   const own = core.ledger.get(packages, toHex(welcome.keyPackageRef));
+  let isBlocked = false;
   try {
     if (own === undefined) throw refuse('it is for a KeyPackage that is not ours any more');
     const { info, adder } = await core.trust.judge(() => attributed(core, lane, own, welcome));
+    isBlocked = adder.isBlocked === true;
+    if (isBlocked) throw refuse('whoever added us is blocked');
     const { state, members } = await fetched(core, own, info, welcome);
     await core.ledger.turn((turn) => {
       const ref = welcome.keyPackageRef;
@@ -54,11 +58,12 @@ export async function performJoin(
       usedPackage(turn, welcome.keyPackageRef);
       turn.delete(joinings, lane);
       core.lanes.finish(turn, key);
-      if (own !== undefined) {
+      // Other groups may come by the handle of a KeyPackage of last resort.
+      if (own !== undefined && !isShared(turn, lane, own.leaf.handle)) {
         const { handle } = own.leaf;
         core.lanes.submit(turn, lane, { kind: 'release', handle, isSilenced: true });
       }
-      core.news.put(turn, { kind: 'group-refused', sentence: error.message });
+      if (!isBlocked) core.news.put(turn, { kind: 'group-refused', sentence: error.message });
     });
   }
   return 'on';

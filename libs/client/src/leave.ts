@@ -149,8 +149,12 @@ export async function performRelease(
 ): Promise<Outcome> {
   const { caller } = core;
   const price = { token: 'general' as const, sign: qsClientSigner(core) };
-  const request = { handles: [handle], silence: isSilenced };
-  await caller.ask(price, (options) => caller.services.queue.releaseHandles(request, options));
+  const { queue } = caller.services;
+  const handles = [handle];
+  await caller.ask(price, async (options) => {
+    if (isSilenced) await queue.silenceHandles({ handles, silenced: true }, options);
+    else await queue.releaseHandles({ handles }, options);
+  });
   await core.ledger.turn((turn) => core.lanes.finish(turn, key));
   return 'on';
 }

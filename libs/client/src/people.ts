@@ -43,6 +43,14 @@ export class People {
     throw new Failure('USER_UNKNOWN', sentence);
   }
 
+  /** Anybody who asked or was asked to connect. */
+  known(name: string): Contact {
+    const printed = this.printed(name);
+    const contact = this.#called(printed);
+    if (contact !== undefined) return contact;
+    throw new Failure('USER_UNKNOWN', `nothing is known of ${printed}; connect first`);
+  }
+
   /** Whose conversation a group is. */
   inGroup(group: string): Contact | undefined {
     return this.#all().find((contact) => printId(contact.group) === group);
@@ -52,8 +60,12 @@ export class People {
   async friends(names: readonly string[]): Promise<UserId[]> {
     const printed = [...new Set(names.map((name) => this.printed(name)))];
     for (const name of printed) {
-      if (this.#called(name)?.standing !== 'connected') {
+      const contact = this.#called(name);
+      if (contact?.standing !== 'connected') {
         throw new Failure('NOT_ALLOWED', `you are not connected with ${name}; connect first`);
+      }
+      if (contact.isBlocked === true) {
+        throw new Failure('NOT_ALLOWED', `you blocked ${name}; unblock first`);
       }
     }
     const late = (): string | undefined =>
@@ -71,11 +83,7 @@ export class People {
 
   /** The same digits on both sides, to be compared over another way. */
   fingerprint(name: string): string {
-    const printed = this.printed(name);
-    const contact = this.#called(printed);
-    if (contact === undefined) {
-      throw new Failure('USER_UNKNOWN', `nothing is known of ${printed}; connect first`);
-    }
+    const contact = this.known(name);
     const { signing, recovery } = accountOf(this.#core);
     const own = {
       user: ownClient(this.#core).user,

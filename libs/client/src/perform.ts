@@ -12,6 +12,7 @@ import type { Outcome, Refusal } from './lanes.ts';
 import type { Turn } from './ledger.ts';
 import { catchUp, performDelete, performLeave, performRelease } from './leave.ts';
 import { performRecheck, usersOf } from './members.ts';
+import { performSetting, performTokens } from './perform-settings.ts';
 import { dropPending, end, markBehind } from './standing.ts';
 import { leafSigner } from './signers.ts';
 import { contacts, type Group, groups, joinings, pendingCommits, states } from './state.ts';
@@ -54,6 +55,11 @@ export async function perform(core: Core, lane: string, key: string, task: Task)
       return performRelease(core, key, task);
     case 'recheck':
       return performRecheck(core, lane, key);
+    case 'notify':
+    case 'silence':
+      return performSetting(core, key, task);
+    case 'tokens':
+      return performTokens(core, key);
     case 'catch-up':
       await core.ledger.turn((turn) => core.lanes.finish(turn, key));
       return 'on';
@@ -151,6 +157,9 @@ const QUIET: ReadonlySet<Task['kind']> = new Set([
   'catch-up',
   'recheck',
   'befriend',
+  'notify',
+  'silence',
+  'tokens',
 ]);
 
 /** We stay after all: our own wish to leave is forgotten. */

@@ -1,6 +1,7 @@
 import { Failure } from '@roost/core/failure';
 import { printId } from '@roost/core/ids';
 import type { Core } from './core.ts';
+import { isShared } from './handles.ts';
 import type { Turn } from './ledger.ts';
 import { earlyEvents, type Group, groups, nextStates, pendingCommits, states } from './state.ts';
 import { tasks } from './task.ts';
@@ -35,7 +36,10 @@ export function end(core: Core, turn: Turn, group: Group, by: string | undefined
     if (task.kind !== 'send' || task.text === undefined) continue;
     core.news.put(turn, { kind: 'failed', chat: lane, sentence: gone.message, text: task.text });
   }
-  core.lanes.submit(turn, lane, { kind: 'release', handle: group.leaf.handle, isSilenced: false });
+  const { handle } = group.leaf;
+  if (!isShared(turn, lane, handle)) {
+    core.lanes.submit(turn, lane, { kind: 'release', handle, isSilenced: false });
+  }
   const { title } = group;
   // Who left said so already.
   if (group.isLeaving) return;

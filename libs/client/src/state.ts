@@ -4,6 +4,7 @@ import type { QueueReader } from '@roost/bus/queue';
 import type { ParticipantId, RoomKind } from '@roost/mls/room';
 import { type Shelf, shelf } from './ledger.ts';
 import { mlsShelf } from './mls-config.ts';
+import type { Notifications } from './settings.ts';
 
 /** What a client keeps, and where. Records are values: a change is another value. */
 
@@ -108,6 +109,7 @@ export interface Contact {
   readonly friendshipKey?: Uint8Array | undefined;
   /** While they ask. */
   readonly request?: RequestRecord | undefined;
+  readonly isBlocked?: boolean | undefined;
 }
 
 /** What a connection request brought. */
@@ -146,6 +148,8 @@ export interface Group {
   readonly isBehind: boolean;
   /** How many lines its history has. */
   readonly lines: number;
+  readonly notifications?: Notifications | undefined;
+  readonly isSilenced?: boolean | undefined;
 }
 
 /** A leaf of a group and who is behind it. */

@@ -1,6 +1,6 @@
 import type { GroupId, UserId } from '@roost/core/ids';
 import { type Turn, shelf } from './ledger.ts';
-import { counters } from './state.ts';
+import { counters, type OwnLeaf } from './state.ts';
 
 /**
  * What is still to be done at the homeserver. Tasks of one group form a lane and are done in their
@@ -34,7 +34,15 @@ export type Task =
   | { readonly kind: 'catch-up' }
   /** Judges leaves that seem forged again, by fresh keys of their domain. */
   | { readonly kind: 'recheck' }
-  | { readonly kind: 'release'; readonly handle: Uint8Array; readonly isSilenced: boolean };
+  | { readonly kind: 'release'; readonly handle: Uint8Array; readonly isSilenced: boolean }
+  /** Tells the QS what is set for a chat; `moved` is the handle that it gets for that. */
+  | {
+      readonly kind: 'notify' | 'silence';
+      readonly chat: string;
+      readonly moved?: Pick<OwnLeaf, 'handle' | 'pushKey'>;
+    }
+  /** Tells the QS which tokens open our KeyPackages. */
+  | { readonly kind: 'tokens' };
 
 /** What a commit is for; it is made anew as often as another one wins. */
 export type Change =

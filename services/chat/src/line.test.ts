@@ -22,6 +22,16 @@ const understood: readonly (readonly [input: string, line: Line])[] = [
   ['/switch "A trip"', { kind: 'switch', chat: 'A trip' }],
   ['/verify bob', { kind: 'verify', name: 'bob' }],
   ['/leave', { kind: 'leave' }],
+  ['/mute', { kind: 'mute', forMs: undefined }],
+  ['/mute 30m', { kind: 'mute', forMs: 1_800_000 }],
+  ['/mute 8h', { kind: 'mute', forMs: 28_800_000 }],
+  ['/mute 2d', { kind: 'mute', forMs: 172_800_000 }],
+  ['/mute 1w', { kind: 'mute', forMs: 604_800_000 }],
+  ['/unmute', { kind: 'unmute' }],
+  ['/silence', { kind: 'silence' }],
+  ['/unsilence', { kind: 'unsilence' }],
+  ['/block bob', { kind: 'block', name: 'bob' }],
+  ['/unblock bob', { kind: 'unblock', name: 'bob' }],
   ['/members', { kind: 'members' }],
   ['/chats', { kind: 'chats' }],
   ['/help', { kind: 'help' }],
@@ -45,6 +55,11 @@ test.each([
   ['/add', '/add <names...>'],
   ['/switch', '/switch <chat>'],
   ['/leave now', 'the form is /leave'],
+  ['/mute soon', '/mute [time]'],
+  ['/mute 0m', '/mute [time]'],
+  ['/mute 1h 2h', '/mute [time]'],
+  ['/block', '/block <name>'],
+  ['/unsilence me', 'the form is /unsilence'],
 ])('%j is refused', (input, words) => {
   const line = parseLine(input);
   expect(line.kind === 'refused' && line.sentence).toContain(words);

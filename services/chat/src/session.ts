@@ -9,6 +9,7 @@ import {
   historyLine,
   labelsOf,
   membersLine,
+  minuteOf,
   notice,
   type Scene,
   shortName,
@@ -130,6 +131,20 @@ export class Session {
         return this.#switch(line.chat);
       case 'verify':
         return this.#say(`compare with ${line.name}: ${this.#client.fingerprint(line.name)}`);
+      case 'mute':
+        return this.#mute(line.forMs);
+      case 'unmute': {
+        const chat = this.#chat();
+        await this.#client.setNotifications(chat, { kind: 'all' });
+        return this.#say(`${this.#label(chat)} is not muted any more`);
+      }
+      case 'silence':
+      case 'unsilence':
+        return this.#silence(line.kind);
+      case 'block':
+      case 'unblock':
+        await this.#client[line.kind](line.name);
+        return this.#say(`${line.name} is ${line.kind}ed`);
       case 'help':
         for (const each of HELP) this.#say(each);
     }
@@ -145,6 +160,25 @@ export class Session {
     const chat = this.#dmWith(name);
     this.#switchTo(chat?.id);
     if (chat !== undefined && !chat.isOpen) this.#say(`${this.#short(name)} is asked to connect`);
+  }
+
+  async #mute(forMs: number | undefined): Promise<void> {
+    const chat = this.#chat();
+    const label = this.#label(chat);
+    if (forMs === undefined) {
+      await this.#client.setNotifications(chat, { kind: 'silent' });
+      return this.#say(`${label} is muted`);
+    }
+    const untilMs = Date.now() + forMs;
+    await this.#client.setNotifications(chat, { kind: 'muted', untilMs });
+    this.#say(`${label} is muted until ${minuteOf(untilMs)}`);
+  }
+
+  async #silence(kind: 'silence' | 'unsilence'): Promise<void> {
+    const chat = this.#chat();
+    await this.#client[kind](chat);
+    const what = kind === 'silence' ? 'nothing more comes' : 'what is said from now on comes';
+    this.#say(`${what} from ${this.#label(chat)}`);
   }
 
   #listChats(): void {

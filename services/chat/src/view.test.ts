@@ -16,6 +16,13 @@ const scene = {
   label: (chat: string) => ({ d: 'bob', g: 'Trip' })[chat] ?? '',
 };
 
+const plain = {
+  isOpen: true,
+  isSilenced: false,
+  isBlocked: false,
+  notifications: { kind: 'all' },
+} as const;
+
 test('a message is one line, whatever is in it', () => {
   const event: ClientEvent = {
     kind: 'message',
@@ -74,7 +81,7 @@ test.each(noted)('%j is one line that begins with a star', (event, line) => {
 });
 
 test('chats that are called the same are told apart', () => {
-  const chat = { kind: 'group', isOpen: true } as const;
+  const chat = { ...plain, kind: 'group' } as const;
   const chats = [
     { ...chat, id: '1', name: 'Trip' },
     { ...chat, id: '2', kind: 'dm' as const, name: 'bob@example.org' },
@@ -82,6 +89,18 @@ test('chats that are called the same are told apart', () => {
   ];
   expect([...labelsOf(chats, 'example.org').values()]).toEqual(['Trip', 'bob', 'Trip (2)']);
   expect(chatLine('Trip', { ...chat, id: '1', name: 'Trip' }, true)).toBe('* [Trip] (current)');
+});
+
+test('what is set for a chat is listed with it', () => {
+  const chat = { ...plain, kind: 'dm', id: '1', name: 'bob@example.org' } as const;
+  const line = (set: object) => chatLine('bob', { ...chat, ...set }, false);
+  expect(line({ isSilenced: true })).toBe('* [bob] (silenced)');
+  expect(line({ isSilenced: true, isBlocked: true, isOpen: false })).toBe('* [bob] (blocked)');
+  expect(line({ notifications: { kind: 'silent' } })).toBe('* [bob] (muted)');
+  const untilMs = new Date(2026, 10, 21, 9, 59, 30).getTime();
+  expect(line({ notifications: { kind: 'muted', untilMs } })).toBe(
+    '* [bob] (muted until 2026-11-21 10:00)',
+  );
 });
 
 test('members are listed with what they are', () => {

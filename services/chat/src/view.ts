@@ -120,8 +120,22 @@ export function membersLine(
 }
 
 export function chatLine(label: string, chat: Chat, isCurrent: boolean): string {
-  const marks = [...(isCurrent ? ['current'] : []), ...(chat.isOpen ? [] : ['not accepted yet'])];
+  const { notifications, isSilenced, isBlocked } = chat;
+  const marks = [
+    ...(isCurrent ? ['current'] : []),
+    ...(chat.isOpen || isBlocked ? [] : ['not accepted yet']),
+    ...(isBlocked ? ['blocked'] : isSilenced ? ['silenced'] : []),
+    ...(notifications.kind === 'silent' ? ['muted'] : []),
+    ...(notifications.kind === 'muted' ? [`muted until ${minuteOf(notifications.untilMs)}`] : []),
+  ];
   return notice(marks.length === 0 ? `[${label}]` : `[${label}] (${marks.join(', ')})`);
+}
+
+/** A time to the minute, as the clock on the wall has it. */
+export function minuteOf(ms: number): string {
+  const minutes = Math.ceil(ms / 60_000);
+  const at = new Date(minutes * 60_000 - new Date(ms).getTimezoneOffset() * 60_000);
+  return at.toISOString().slice(0, 16).replace('T', ' ');
 }
 
 /** What is left undone at the end. */
@@ -144,6 +158,8 @@ const UNFINISHED: Partial<Record<Unfinished['kind'], string>> = {
   commit: 'a change of a group',
   leave: 'leaving a group',
   join: 'entering a group',
+  notify: 'the notifications of a chat',
+  silence: 'silencing a chat, or not any more',
 };
 
 /** Chats by the label that people see: titles that are there twice are numbered. */

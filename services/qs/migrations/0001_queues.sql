@@ -59,21 +59,26 @@ ALTER TABLE runs ALTER ciphertext SET STORAGE EXTERNAL;
 CREATE INDEX runs_day ON runs USING brin (stored_day);
 
 -- state: 1 active, 2 silenced, 3 gone (its client was deleted; this is reported).
+-- rule, of push alone: 1 all, 2 silent, 3 muted until a minute since 1970.
 CREATE TABLE handles (
   handle_hash bytea PRIMARY KEY CHECK (octet_length(handle_hash) = 32),
   client_id bigint REFERENCES clients,
   state smallint NOT NULL DEFAULT 1 CHECK (state BETWEEN 1 AND 3),
   is_last_resort boolean NOT NULL DEFAULT false,
+  rule smallint NOT NULL DEFAULT 1 CHECK (rule BETWEEN 1 AND 3),
+  muted_until integer CHECK (muted_until > 0),
   -- What may deliver: HMAC(handle, group id), and the group's hub.
   binding bytea CHECK (octet_length(binding) = 32),
   hub text CHECK (octet_length(hub) BETWEEN 1 AND 253),
   gone_month smallint,
   CHECK ((state = 3) = (client_id IS NULL)),
   CHECK ((state = 3) = (gone_month IS NOT NULL)),
+  CHECK ((rule = 3) = (muted_until IS NOT NULL)),
   CHECK ((binding IS NULL) = (hub IS NULL))
 );
 CREATE INDEX handles_client ON handles (client_id);
 CREATE INDEX handles_gone ON handles (gone_month) WHERE state = 3;
+CREATE INDEX handles_muted ON handles (muted_until) WHERE rule = 3;
 
 -- Only the handle of a last-resort KeyPackage is bound to several groups.
 CREATE TABLE last_resort_bindings (

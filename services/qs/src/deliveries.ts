@@ -58,7 +58,7 @@ export function decide(
 
 /**
  * What goes into which queue. Only the true hub hears of a deleted client; a silenced handle answers
- * as a delivery does. What is gone is told with every repetition, as an answer can be lost.
+ * as a delivery does: what is for it is `unheard`, worked on like the rest and not kept. What is gone is told with every repetition, as an answer can be lost.
  */
 export function route(
   opened: readonly OpenedEvent[],
@@ -67,6 +67,7 @@ export function route(
 ) {
   const isTaken = new Set(taken);
   const arrivals = new Map<bigint, Entry[]>();
+  const unheard = new Map<bigint, Entry[]>();
   const gone: Gone[] = [];
   let refused = 0;
   for (const each of opened) {
@@ -76,12 +77,13 @@ export function route(
         refused++;
       } else if (row.state === STATE.gone) {
         gone.push({ groupId: each.event.groupId, handle: target.handle });
-      } else if (row.state === STATE.active && row.clientId !== null && isTaken.has(each)) {
-        const entries = arrivals.get(row.clientId);
-        if (entries === undefined) arrivals.set(row.clientId, [entry]);
+      } else if (row.clientId !== null && isTaken.has(each)) {
+        const into = row.state === STATE.active ? arrivals : unheard;
+        const entries = into.get(row.clientId);
+        if (entries === undefined) into.set(row.clientId, [entry]);
         else entries.push(entry);
       }
     }
   }
-  return { arrivals, gone, refused };
+  return { arrivals, unheard, gone, refused };
 }

@@ -10,6 +10,8 @@ import { publishAddPackages } from './handlers/publish-add-packages.ts';
 import { registerHandles } from './handlers/register-handles.ts';
 import { releaseHandles } from './handlers/release-handles.ts';
 import { setFriendshipTokens } from './handlers/set-friendship-tokens.ts';
+import { setNotificationRule } from './handlers/set-notification-rule.ts';
+import { silenceHandles } from './handlers/silence-handles.ts';
 
 export function queueHandlers(deps: Dependencies): QueueHandlers {
   return {
@@ -19,6 +21,8 @@ export function queueHandlers(deps: Dependencies): QueueHandlers {
     setFriendshipTokens: setFriendshipTokens(deps),
     registerHandles: registerHandles(deps),
     releaseHandles: releaseHandles(deps),
+    silenceHandles: silenceHandles(deps),
+    setNotificationRule: setNotificationRule(deps),
     publishAddPackages: publishAddPackages(deps),
     claimAddPackages: claimAddPackages(deps),
     dequeue: dequeue(deps),

@@ -43,6 +43,8 @@ export interface Staged {
   readonly changed: readonly LockedQueue[];
   /** Entries that full queues did not take. */
   readonly lost: number;
+  /** Whether anything was for anybody, silenced or not. */
+  readonly isWritten: boolean;
 }
 
 /** An answer with one run must fit into what clients take: 4 MiB. */
@@ -83,14 +85,25 @@ export class QueueWriter {
     return staged.stored;
   }
 
-  /** Locks the queues and seals what they take. Queues that were deleted meanwhile are passed over. */
-  async stage(tx: Executor, arrivals: ReadonlyMap<bigint, readonly Entry[]>): Promise<Staged> {
-    const queues = await lockQueues(tx, [...arrivals.keys()], this.#limits.runsPerSecret);
+  /**
+   * Locks the queues and seals what they take. Queues that were deleted meanwhile are passed over. What
+   * is `unheard` is for silenced handles: it goes the same way, so that whoever waits for the answer
+   * cannot tell by its time, and is then thrown away.
+   */
+  async stage(
+    tx: Executor,
+    arrivals: ReadonlyMap<bigint, readonly Entry[]>,
+    unheard: ReadonlyMap<bigint, readonly Entry[]> = new Map(),
+  ): Promise<Staged> {
+    const clientIds = [...new Set([...arrivals.keys(), ...unheard.keys()])];
+    const queues = await lockQueues(tx, clientIds, this.#limits.runsPerSecret);
     const encodeShared = sharedEncoder();
     const stored: Stored[] = [];
     const changed: LockedQueue[] = [];
     let lost = 0;
     for (const queue of queues) {
+      const ignored = unheard.get(queue.clientId);
+      if (ignored !== undefined) this.#seal(queue, ignored, encodeShared);
       const admission = admit(queue, arrivals.get(queue.clientId) ?? [], this.#limits);
       lost += admission.lost;
       if (admission.kept.length === 0) continue;
@@ -105,11 +118,11 @@ export class QueueWriter {
       stored.push({ clientId: queue.clientId, runs: sealed.runs });
       changed.push(sealed.queue);
     }
-    return { stored, changed, lost };
+    return { stored, changed, lost, isWritten: queues.length > 0 };
   }
 
-  async write(tx: Executor, { stored, changed }: Omit<Staged, 'lost'>): Promise<void> {
-    if (changed.length === 0) return;
+  async write(tx: Executor, { stored, changed, isWritten }: Omit<Staged, 'lost'>): Promise<void> {
+    if (!isWritten) return;
     const runs: ClientRun[] = stored.flatMap(({ clientId, runs: each }) =>
       each.map((run) => ({ clientId, ...run })),
     );
@@ -147,7 +160,7 @@ export class QueueWriter {
     const gap = gone.messages === 0n ? [] : [this.#gapEntry(Number(gone.messages))];
     const sealed = this.#seal(emptied, gap, sharedEncoder());
     const stored = [{ clientId, runs: sealed.runs }];
-    await this.write(tx, { stored, changed: [sealed.queue] });
+    await this.write(tx, { stored, changed: [sealed.queue], isWritten: true });
     return stored;
   }
 

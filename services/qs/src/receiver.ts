@@ -173,8 +173,8 @@ export class Receiver {
       this.#findTargets(tx, source, groups),
     ]);
     const { taken, moved } = decide(groups, opened, rows);
-    const { arrivals, gone, refused } = route(opened, taken, found);
-    const staged = await this.#ports.writer.stage(tx, arrivals);
+    const { arrivals, unheard, gone, refused } = route(opened, taken, found);
+    const staged = await this.#ports.writer.stage(tx, arrivals, unheard);
     // One round trip for all that is written.
     const [isMoved] = await Promise.all([
       moveMarks(tx, [...moved.values()]),

@@ -157,12 +157,14 @@ test('malformed handles and bindings register nothing', async () => {
 
 test('a replayed release or registration changes nothing', async () => {
   const [client, groupId] = [await newClient(world), newGroup()];
-  const handle = await bound(world, client, groupId);
   const { sign } = client;
-  await world.client.releaseHandles({ handles: [handle], silence: true }, { sign });
+  const handle = await bound(world, client, groupId);
   await expect(world.lastCall()()).rejects.toEqual(refused('REPLAYED'));
-  await world.client.registerHandles({ handles: [{ handle, binding: undefined }] }, { sign });
-  await expect(world.lastCall()()).rejects.toEqual(refused('REPLAYED'));
+  await world.client.releaseHandles({ handles: [handle] }, { sign });
+  const replayRelease = world.lastCall();
+  const binding = { groupId: scopedWire(groupId) };
+  await world.client.registerHandles({ handles: [{ handle, binding }] }, { sign });
+  await expect(replayRelease()).rejects.toEqual(refused('REPLAYED'));
   await send(world, [busEvent(groupId, 1, fanOutTo([handle], message(groupId, 'here')))]);
   expect(words((await readAll(world, client)).items)).toEqual(['here']);
 });
@@ -180,7 +182,7 @@ test('nobody reads, acknowledges or silences in the name of another', async () =
   }
   const groupId = newGroup();
   const handle = await bound(world, mine, groupId);
-  await world.client.releaseHandles({ handles: [handle], silence: false }, { sign: other.sign });
+  await world.client.releaseHandles({ handles: [handle] }, { sign: other.sign });
   await send(world, [busEvent(groupId, 1, fanOutTo([handle], message(groupId, 'still')))]);
   expect(words((await readAll(world, mine)).items)).toEqual(['still']);
 });

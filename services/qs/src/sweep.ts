@@ -34,6 +34,7 @@ export async function sweep(ports: SweepPorts, signal: AbortSignal): Promise<voi
     () => sweeps.claims(database, ago(CLAIM_MS), ROWS_MAX),
     () => sweeps.deadLetters(database, ago(DEAD_LETTER_MS), ROWS_MAX),
     () => sweeps.packages(database, ago(0), ROWS_MAX),
+    () => sweeps.mutes(database, Math.floor(now / MINUTE_MS), ROWS_MAX),
     () => sweepGone(database, monthOf(now) - GONE_MONTHS, ROWS_MAX),
   ];
   for (const batch of batches) {

@@ -1,5 +1,5 @@
 import { callingQsClient } from '@roost/rpc/service';
-import { deleteHandles, silenceHandles } from '../store/handles.ts';
+import { deleteHandles } from '../store/handles.ts';
 import { spendNonce } from '../store/housekeeping.ts';
 import type { Dependencies, QueueHandlers } from './dependencies.ts';
 import { assertCount, callingNonce, parseBytes } from './parse.ts';
@@ -17,8 +17,7 @@ export function releaseHandles(deps: Dependencies): QueueHandlers['releaseHandle
 
     await database.transaction(async (tx) => {
       await spendNonce(tx, callingNonce(context), new Date(clock.now()));
-      if (request.silence) await silenceHandles(tx, clientId, hashes);
-      else await deleteHandles(tx, clientId, hashes);
+      await deleteHandles(tx, clientId, hashes);
     });
 
     return {};

@@ -1,7 +1,10 @@
 import type { Domain } from '@roost/core/ids';
+import type { Executor } from '@roost/postgres/executor';
 import { statement } from '@roost/postgres/statement';
+import type { Rule } from '../domain/rule.ts';
 
 export const STATE = { active: 1, silenced: 2, gone: 3 } as const;
+const RULE = { all: 1, silent: 2, muted: 3 } as const;
 
 /** What became of the recipients of a batch; `number` counts them from 1. Unknown ones are missing. */
 export const findRecipients = statement<
@@ -55,7 +58,7 @@ export const lockHandles = statement<[hashes: readonly Uint8Array[]], HandleRow>
       FOR UPDATE`,
 );
 
-/** Binds locked handles of single use, and makes silenced ones active again. */
+/** Binds locked handles of single use. */
 export const bindHandles = statement<
   [
     hashes: readonly Uint8Array[],
@@ -66,7 +69,7 @@ export const bindHandles = statement<
 >(
   'qs_bind_handles',
   `UPDATE handles AS h
-      SET binding = coalesce(v.binding, h.binding), hub = coalesce(v.hub, h.hub), state = 1
+      SET binding = coalesce(v.binding, h.binding), hub = coalesce(v.hub, h.hub)
      FROM unnest($1::bytea[], $2::bytea[], $3::text[]) AS v (handle_hash, binding, hub)
     WHERE h.handle_hash = v.handle_hash AND h.state <> 3`,
 );
@@ -106,14 +109,39 @@ export const deleteHandles = statement<[clientId: bigint, hashes: readonly Uint8
   `DELETE FROM handles WHERE client_id = $1 AND handle_hash = ANY ($2::bytea[])`,
 );
 
-export const silenceHandles = statement<[clientId: bigint, hashes: readonly Uint8Array[]], never>(
-  'qs_silence_handles',
-  `UPDATE handles SET state = 2
-    WHERE client_id = $1 AND handle_hash = ANY ($2::bytea[]) AND state = 1`,
-);
+/** Of locked handles; what they are bound to stays. */
+export async function setSilenced(
+  tx: Executor,
+  hashes: readonly Uint8Array[],
+  isSilenced: boolean,
+): Promise<void> {
+  await updateState(tx, hashes, isSilenced ? STATE.silenced : STATE.active);
+}
+
+/** Of locked handles. */
+export async function setRule(
+  tx: Executor,
+  hashes: readonly Uint8Array[],
+  rule: Rule,
+): Promise<void> {
+  await updateRule(tx, hashes, RULE[rule.kind], rule.kind === 'muted' ? rule.untilMinute : null);
+}
 
 /** What is left of the handles of a client that is deleted. */
 export const buryHandles = statement<[clientId: bigint, month: number], never>(
   'qs_bury_handles',
   `UPDATE handles SET client_id = NULL, state = 3, gone_month = $2 WHERE client_id = $1`,
+);
+
+const updateState = statement<[hashes: readonly Uint8Array[], state: number], never>(
+  'qs_set_handle_state',
+  `UPDATE handles SET state = $2 WHERE handle_hash = ANY ($1::bytea[]) AND state IN (1, 2)`,
+);
+
+const updateRule = statement<
+  [hashes: readonly Uint8Array[], rule: number, mutedUntil: number | null],
+  never
+>(
+  'qs_set_handle_rule',
+  `UPDATE handles SET rule = $2, muted_until = $3 WHERE handle_hash = ANY ($1::bytea[])`,
 );

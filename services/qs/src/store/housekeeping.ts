@@ -27,6 +27,14 @@ export const sweeps = {
       WHERE letter_id IN (SELECT letter_id FROM dead_letters WHERE buried_at < $1 LIMIT $2)
      RETURNING 1 AS gone`,
   ),
+  /** Rules whose time is over: nobody needs to know any more that there was one. */
+  mutes: statement<[minute: number, countMax: number], { gone: number }>(
+    'qs_sweep_mutes',
+    `UPDATE handles SET rule = 1, muted_until = NULL
+      WHERE handle_hash IN
+            (SELECT handle_hash FROM handles WHERE rule = 3 AND muted_until <= $1 LIMIT $2)
+     RETURNING 1 AS gone`,
+  ),
   /** The handle of a package that nobody claimed goes with it. */
   packages: statement<[before: Date, countMax: number], { gone: number }>(
     'qs_sweep_packages',
