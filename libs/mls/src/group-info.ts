@@ -1,5 +1,6 @@
 import { compare } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
+import { decodeAll } from '@roost/core/tls';
 import { encodeGroupContext } from 'ts-mls/groupContext.js';
 import { encodeGroupInfoTBS } from 'ts-mls/groupInfo.js';
 import type { GroupInfo } from 'ts-mls/groupInfo.js';
@@ -8,6 +9,10 @@ import { parseGroupInfo, parseWelcome } from './message.ts';
 import type { AddedLeaf } from './proposals.ts';
 import type { Suite } from './suite.ts';
 import type { TreeView } from './tree.ts';
+import { checkEncryptionKey } from './validation.ts';
+
+/** The group keeps its GroupInfo: beside the context it has a key, a tag and a signature. */
+const BESIDE_CONTEXT_BYTES_MAX = 16 * 1024;
 
 /** What the state after a commit says, against which a GroupInfo is held. */
 export interface Expected {
@@ -22,6 +27,9 @@ export interface Expected {
  * its own.
  */
 export function checkGroupInfo(tree: TreeView, tls: Uint8Array, expected: Expected): void {
+  if (tls.length > expected.contextTls.length + BESIDE_CONTEXT_BYTES_MAX) {
+    throw mismatch(`the GroupInfo has more than ${BESIDE_CONTEXT_BYTES_MAX} bytes of its own`);
+  }
   const info = parseGroupInfo(tls);
   if (compare(encodeGroupContext(info.groupContext), expected.contextTls) !== 0) {
     throw mismatch('the GroupInfo is not of the epoch that the commit leads to (RFC 9420 §12.4.3)');
@@ -62,9 +70,11 @@ function checkExternalPub(suite: Suite, info: GroupInfo): void {
   if (contents === undefined) {
     throw mismatch('the GroupInfo has no external_pub (RFC 9420 §12.4.3.2)');
   }
-  // HPKEPublicKey is `opaque<V>`, and keys are short enough for a length of one byte.
-  const size = suite.encryptionKeyBytes;
-  if (contents.length !== size + 1 || contents[0] !== size) {
+  try {
+    const bytesMax = suite.encryptionKeyBytes;
+    const key = decodeAll(contents, 'external_pub', (reader) => reader.opaque(bytesMax));
+    checkEncryptionKey(suite, key);
+  } catch {
     throw mismatch('external_pub is not a key of the suite (RFC 9420 §12.4.3.2)');
   }
 }
@@ -91,6 +101,11 @@ export function checkWelcome(
     wanted.every((ref, at) => compare(ref, offered[at] ?? NOTHING) === 0);
   if (!same) {
     throw welcomeMismatch('the Welcome is not for exactly those whom the commit adds');
+  }
+  for (const { encryptedGroupSecrets } of welcome.secrets) {
+    if (encryptedGroupSecrets.kemOutput.length !== suite.encryptionKeyBytes) {
+      throw welcomeMismatch('a joiner could not open the Welcome (RFC 9420 §12.4.3.1)');
+    }
   }
 }
 

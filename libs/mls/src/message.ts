@@ -1,7 +1,6 @@
 import { assert } from '@roost/core/assert';
 import { compare, toHex } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
-import { framedContentAuthDataEncoder, framedContentEncoder } from 'ts-mls/framedContent.js';
 import type { Commit } from 'ts-mls/commit.js';
 import type { GroupInfo } from 'ts-mls/groupInfo.js';
 import type { KeyPackage } from 'ts-mls/keyPackage.js';
@@ -11,6 +10,8 @@ import type { Proposal } from 'ts-mls/proposal.js';
 import type { PublicMessage } from 'ts-mls/publicMessage.js';
 import type { Sender } from 'ts-mls/sender.js';
 import type { Welcome } from 'ts-mls/welcome.js';
+import { walkMessage } from './shape.ts';
+import type { Ends } from './shape.ts';
 
 /** A commit or proposal as it came in, taken apart once. */
 export type HandshakeMessage = CommitMessage | ProposalMessage;
@@ -34,6 +35,8 @@ interface Handshake {
   readonly sender: Sender;
   readonly authenticatedData: Uint8Array;
   readonly signature: Uint8Array;
+  /** Only members have one, and only they can check it (§6.2). */
+  readonly membershipTag: Uint8Array | undefined;
   /** `version, wire_format, content`: with the GroupContext behind, FramedContentTBS (§6.1). */
   readonly signedPart: Uint8Array;
   /** `wire_format, content, auth`: the AuthenticatedContent that a ProposalRef hashes (§5.2). */
@@ -53,13 +56,12 @@ export interface ApplicationMessage {
  * (RFC 9420 §6 lets an application choose).
  */
 export function parseHandshake(tls: Uint8Array): HandshakeMessage {
-  const { bytes, message } = decodeMessage(tls, 'handshake message');
+  const { bytes, message, ends } = decodeMessage(tls, 'handshake message');
   if (message.wireformat !== 'mls_public_message') {
     throw invalid('a handshake message is not a PublicMessage (RFC 9420 §6)');
   }
-  const { content, auth } = message.publicMessage;
-  const contentEnd = 4 + framedContentEncoder(content)[0];
-  const authEnd = contentEnd + framedContentAuthDataEncoder(auth)[0];
+  const { publicMessage } = message;
+  const { content, auth } = publicMessage;
   const handshake: Handshake = {
     tls: bytes,
     groupId: content.groupId,
@@ -67,8 +69,9 @@ export function parseHandshake(tls: Uint8Array): HandshakeMessage {
     sender: content.sender,
     authenticatedData: content.authenticatedData,
     signature: auth.signature,
-    signedPart: bytes.subarray(0, contentEnd),
-    authenticatedContent: bytes.subarray(2, authEnd),
+    membershipTag: publicMessage.senderType === 'member' ? publicMessage.membershipTag : undefined,
+    signedPart: bytes.subarray(0, ends.content),
+    authenticatedContent: bytes.subarray(2, ends.auth),
   };
   if (content.contentType === 'proposal') {
     return { ...handshake, kind: 'proposal', proposal: content.proposal };
@@ -181,10 +184,11 @@ export function decodeStrict<T>(
 function decodeMessage(
   tls: Uint8Array,
   what: string,
-): { readonly bytes: Uint8Array; readonly message: MLSMessage } {
+): { readonly bytes: Uint8Array; readonly message: MLSMessage; readonly ends: Ends } {
   // A Buffer would hand out Buffers, whose `slice` does not copy.
   const bytes = new Uint8Array(tls.buffer, tls.byteOffset, tls.byteLength);
-  return { bytes, message: decodeStrict(bytes, what, decodeMlsMessage, encodeMlsMessage) };
+  const ends = walkMessage(bytes, what);
+  return { bytes, message: decodeStrict(bytes, what, decodeMlsMessage, encodeMlsMessage), ends };
 }
 
 function attempt<T>(what: string, decode: () => T): T {

@@ -1,19 +1,22 @@
 import { assert } from '@roost/core/assert';
-import { compare, toHex } from '@roost/core/bytes';
+import { compare } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import type { Extension } from 'ts-mls/extension.js';
 import type { KeyPackage } from 'ts-mls/keyPackage.js';
 import type { LeafNode, LeafNodeUpdate } from 'ts-mls/leafNode.js';
-import { encodePskId } from 'ts-mls/presharedkey.js';
 import type { PreSharedKeyID } from 'ts-mls/presharedkey.js';
-import type { Proposal } from 'ts-mls/proposal.js';
-import { invalid } from './message.ts';
+import type { Proposal, ProposalReinit, Reinit } from 'ts-mls/proposal.js';
 import { refOf } from './key-package.ts';
+import { invalid } from './message.ts';
+import { SUITES } from './suite.ts';
+import { KeySet } from './tree-index.ts';
+import { checkNewKeys } from './tree-keys.ts';
 import { Leaf } from './tree-node.ts';
 import type { TreeDiff } from './tree.ts';
 import {
   checkEncryptionKey,
   checkGroupExtensions,
+  checkKemOutput,
   checkKeyPackage,
   checkLeafCapabilities,
   checkLeafSignature,
@@ -25,7 +28,9 @@ export type Actor =
   /** A sender outside, by its place in the external_senders extension: the hub. */
   | { readonly kind: 'external'; readonly senderIndex: number }
   /** Whoever enters by external commit; `leafIndex` is the place it gets. */
-  | { readonly kind: 'joiner'; readonly leafIndex: number };
+  | { readonly kind: 'joiner'; readonly leafIndex: number }
+  /** Whoever proposes to be added; only where the caller admits it. */
+  | { readonly kind: 'newcomer' };
 
 /** A proposal in a commit, by value or looked up by its reference. */
 export interface ResolvedProposal {
@@ -48,6 +53,8 @@ export interface Effects {
   readonly added: readonly AddedLeaf[];
   readonly removed: readonly number[];
   readonly updated: readonly number[];
+  /** What the group is to be continued as; after that it is read only (RFC 9420 §11.2). */
+  readonly reinit: Reinit | undefined;
   /** The GroupContext extensions of the next epoch. */
   readonly extensions: Extension[];
 }
@@ -55,6 +62,7 @@ export interface Effects {
 /** What a proposal is judged by. */
 export interface Scene {
   readonly groupId: Uint8Array;
+  readonly epoch: bigint;
   readonly extensions: Extension[];
   /** Milliseconds since 1970. */
   readonly now: number;
@@ -66,6 +74,9 @@ export function checkProposal(
   scene: Scene,
   { proposal, actor }: Pick<ResolvedProposal, 'proposal' | 'actor'>,
 ): void {
+  if (actor.kind === 'newcomer' && proposal.proposalType !== 'add') {
+    throw invalidProposal('who is no member yet proposes its own Add only (RFC 9420 §12.1.8)');
+  }
   switch (proposal.proposalType) {
     case 'add':
       return checkKeyPackage(tree.suite, proposal.add.keyPackage, scene.now);
@@ -75,14 +86,15 @@ export function checkProposal(
       if (tree.leafAt(proposal.remove.removed) !== undefined) return;
       throw invalidProposal('a Remove names no member (RFC 9420 §12.1.3)');
     case 'psk':
-      return checkPsk(tree, proposal.psk.preSharedKeyId);
+      return checkPsk(tree, scene, proposal.psk.preSharedKeyId);
     case 'group_context_extensions':
       return checkGroupExtensions(proposal.groupContextExtensions.extensions);
     case 'reinit':
-      // There is no version but mls10, so that none is lower than ours (§12.1.5).
-      return;
+      return checkReinit(scene, proposal.reinit);
     case 'external_init':
-      if (actor.kind === 'joiner') return;
+      if (actor.kind === 'joiner') {
+        return checkKemOutput(tree.suite, proposal.externalInit.kemOutput);
+      }
       throw invalidProposal('only an external commit has an ExternalInit (RFC 9420 §12.1.6)');
     default:
       throw invalidProposal('the proposal type is not supported (RFC 9420 §12.2)');
@@ -95,85 +107,37 @@ function checkUpdate(tree: TreeDiff, scene: Scene, leaf: LeafNodeUpdate, actor: 
     throw invalidProposal('only a member sends an Update (RFC 9420 §12.1.8)');
   }
   checkEncryptionKey(tree.suite, leaf.hpkePublicKey);
-  checkLeafCapabilities(leaf);
+  checkLeafCapabilities(tree.suite, leaf);
   checkLeafSignature(tree.suite, leaf, scene.groupId, actor.leafIndex);
 }
 
 /** §12.1.4: branch and reinit PSKs belong to the first commit of the other group, which is ours never. */
-function checkPsk(tree: TreeDiff, id: PreSharedKeyID): void {
+function checkPsk(tree: TreeDiff, { groupId, epoch }: Scene, id: PreSharedKeyID): void {
   if (id.pskNonce.length !== tree.suite.hashBytes) {
     throw invalidProposal('a PSK nonce has the wrong length (RFC 9420 §12.1.4)');
   }
   if (id.psktype === 'resumption' && id.usage !== 'application') {
     throw invalidProposal('a PSK is for another group (RFC 9420 §12.1.4)');
   }
-}
-
-/** §12.2: the list of proposals in a member's commit. */
-export function checkMemberList(proposals: readonly ResolvedProposal[], committer: number): void {
-  const touched = new Set<number>();
-  const pskIds = new Set<string>();
-  let contextChanges = 0;
-  for (const { proposal, actor } of proposals) {
-    if (proposal.proposalType === 'update' || proposal.proposalType === 'remove') {
-      const leafIndex = touchedLeaf(proposal, actor);
-      if (leafIndex === committer) {
-        throw invalidProposal('a commit updates or removes its own sender (RFC 9420 §12.2)');
-      }
-      if (touched.has(leafIndex)) {
-        throw invalidProposal('a commit updates or removes a leaf twice (RFC 9420 §12.2)');
-      }
-      touched.add(leafIndex);
-    }
-    if (proposal.proposalType === 'psk') addPskId(pskIds, proposal.psk.preSharedKeyId);
-    if (proposal.proposalType === 'group_context_extensions') contextChanges++;
-    if (proposal.proposalType === 'reinit' && proposals.length > 1) {
-      throw invalidProposal('a ReInit stands beside other proposals (RFC 9420 §12.2)');
-    }
-    if (proposal.proposalType === 'external_init') {
-      throw invalidProposal('a member commits an ExternalInit (RFC 9420 §12.2)');
-    }
-  }
-  if (contextChanges > 1) {
-    throw invalidProposal('a commit changes the GroupContext twice (RFC 9420 §12.2)');
+  const isOwn = id.psktype === 'resumption' && compare(id.pskGroupId, groupId) === 0;
+  if (isOwn && id.pskEpoch > epoch) {
+    throw invalidProposal('a PSK is of an epoch that is still to come (RFC 9420 §8.6)');
   }
 }
 
-/** §12.2, §12.4.3.2: the list of proposals in an external commit. */
-export function checkExternalList(proposals: readonly ResolvedProposal[]): void {
-  const count = (type: Proposal['proposalType']) =>
-    proposals.filter(({ proposal }) => proposal.proposalType === type).length;
-  if (proposals.some(({ ref }) => ref !== undefined)) {
-    throw invalidProposal('an external commit refers to a proposal (RFC 9420 §12.4.3.2)');
+/** §12.1.5, §11.2: there is no version but mls10, so that none is lower than ours. */
+function checkReinit(scene: Scene, { groupId, cipherSuite, extensions }: Reinit): void {
+  if (!SUITES.has(cipherSuite)) {
+    throw invalidProposal('a ReInit asks for an unknown ciphersuite (RFC 9420 §12.1.5)');
   }
-  if (count('external_init') !== 1) {
-    throw invalidProposal(
-      'an external commit has not exactly one ExternalInit (RFC 9420 §12.4.3.2)',
-    );
+  const isSane = groupId.length > 0 && groupId.length <= GROUP_ID_BYTES_MAX;
+  if (!isSane || compare(groupId, scene.groupId) === 0) {
+    throw invalidProposal('a ReInit names no other group (RFC 9420 §11.2)');
   }
-  if (count('remove') > 1) {
-    throw invalidProposal('an external commit removes more than one member (RFC 9420 §12.4.3.2)');
-  }
-  if (count('external_init') + count('remove') + count('psk') !== proposals.length) {
-    throw invalidProposal('an external commit has a proposal of another type (RFC 9420 §12.4.3.2)');
-  }
-  const pskIds = new Set<string>();
-  for (const { proposal } of proposals) {
-    if (proposal.proposalType === 'psk') addPskId(pskIds, proposal.psk.preSharedKeyId);
-  }
+  checkGroupExtensions(extensions);
 }
 
-/** §12.4: whether a commit of these proposals must renew the path. */
-export function needsPath(proposals: readonly ResolvedProposal[]): boolean {
-  const types = new Set(proposals.map(({ proposal }) => proposal.proposalType));
-  return (
-    types.size === 0 ||
-    types.has('update') ||
-    types.has('remove') ||
-    types.has('external_init') ||
-    types.has('group_context_extensions')
-  );
-}
+const GROUP_ID_BYTES_MAX = 255;
 
 /** §12.3: GroupContextExtensions, then Updates, Removes, Adds, whatever their order in the commit. */
 export function applyProposals(
@@ -182,17 +146,17 @@ export function applyProposals(
   extensions: Extension[],
 ): Effects {
   let nextExtensions = extensions;
+  let reinit: Reinit | undefined;
   const updated: number[] = [];
   const removed: number[] = [];
-  const added: AddedLeaf[] = [];
   for (const { proposal } of proposals) {
-    if (proposal.proposalType === 'group_context_extensions') {
-      // Copies, so that the group does not hold on to the whole commit.
-      nextExtensions = proposal.groupContextExtensions.extensions.map((extension) => ({
-        ...extension,
-        extensionData: Uint8Array.from(extension.extensionData),
-      }));
-    }
+    if (isReinit(proposal)) reinit = proposal.reinit;
+    if (proposal.proposalType !== 'group_context_extensions') continue;
+    // Copies, so that the group does not hold on to the whole commit.
+    nextExtensions = proposal.groupContextExtensions.extensions.map((extension) => ({
+      ...extension,
+      extensionData: Uint8Array.from(extension.extensionData),
+    }));
   }
   for (const { proposal, actor } of proposals) {
     if (proposal.proposalType !== 'update') continue;
@@ -207,46 +171,54 @@ export function applyProposals(
     tree.removeLeaf(proposal.remove.removed);
     removed.push(proposal.remove.removed);
   }
+  return {
+    added: applyAdds(tree, proposals),
+    removed,
+    updated,
+    reinit,
+    extensions: nextExtensions,
+  };
+}
+
+function applyAdds(tree: TreeDiff, proposals: readonly ResolvedProposal[]): AddedLeaf[] {
+  const added: AddedLeaf[] = [];
+  const initKeys = new KeySet();
   for (const { proposal } of proposals) {
     if (proposal.proposalType !== 'add') continue;
     const { keyPackage } = proposal.add;
     const leaf = Leaf.of(keyPackage.leafNode);
     checkNewKeys(tree, leaf, undefined);
-    const keyPackageRef = refOf(tree.suite, keyPackage);
+    // Who holds the key of a member's leaf, or of another joiner, would read a Welcome not its own.
+    if (initKeys.has(keyPackage.initKey) || tree.keys.encryption.has(keyPackage.initKey)) {
+      throw invalid('an init key is in use already (RFC 9420 §10)');
+    }
+    initKeys.add(keyPackage.initKey);
     added.push({
       leafIndex: tree.addLeaf(leaf),
-      keyPackageRef,
+      keyPackageRef: refOf(tree.suite, keyPackage),
       leaf: keyPackage.leafNode,
       keyPackage,
     });
   }
-  return { added, removed, updated, extensions: nextExtensions };
+  for (const { leaf } of added) {
+    if (initKeys.has(leaf.hpkePublicKey)) {
+      throw invalid('an init key is in use already (RFC 9420 §10)');
+    }
+  }
+  return added;
 }
 
-/** §7.3: keys that a leaf brings are new; `replaced` may keep its signature key. */
-export function checkNewKeys(tree: TreeDiff, leaf: Leaf, replaced: number | undefined): void {
-  if (tree.keys.encryption.has(leaf.encryptionKey)) {
-    throw invalid('an encryption key is in the tree already (RFC 9420 §7.3)');
-  }
-  const before = replaced === undefined ? undefined : tree.leafAt(replaced);
-  const keeps = before !== undefined && compare(before.signatureKey, leaf.signatureKey) === 0;
-  if (!keeps && tree.keys.signature.has(leaf.signatureKey)) {
-    throw invalid('a signature key is in the tree already (RFC 9420 §7.3)');
-  }
+function isReinit(proposal: Proposal): proposal is ProposalReinit {
+  return proposal.proposalType === 'reinit';
 }
 
 export function invalidProposal(message: string): Failure {
   return new Failure('INVALID_PROPOSAL', message);
 }
 
-function touchedLeaf(proposal: Proposal, actor: Actor): number {
+/** The leaf that a Remove or an Update is about. */
+export function touchedLeaf(proposal: Proposal, actor: Actor): number {
   if (proposal.proposalType === 'remove' && 'remove' in proposal) return proposal.remove.removed;
   assert(actor.kind === 'member', 'an Update by somebody else was refused before');
   return actor.leafIndex;
-}
-
-function addPskId(ids: Set<string>, id: PreSharedKeyID): void {
-  const text = toHex(encodePskId(id));
-  if (ids.has(text)) throw invalidProposal('a commit has the same PSK twice (RFC 9420 §12.2)');
-  ids.add(text);
 }

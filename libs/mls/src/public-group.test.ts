@@ -131,12 +131,12 @@ describe('§12.4.3.1: a group is not opened from', () => {
         encode((it) => it.opaque(nodes)),
       ),
     );
-    expect(failure.message).toBe('the ratchet tree does not decode');
+    expect(failure.message).toContain('node type');
   });
 
   test('a tree of a million places', () => {
     const tree = encode((it) => it.opaque(new Uint8Array(1_000_000)));
-    expect(failureOf(() => open(group.groupInfoTls, tree)).message).toContain('too large');
+    expect(failureOf(() => open(group.groupInfoTls, tree)).message).toContain('too many entries');
   });
 
   test('a context of another suite', async () => {

@@ -4,6 +4,7 @@ import { encode } from '@roost/core/tls';
 import { encodeGroupContext } from 'ts-mls/groupContext.js';
 import type { GroupContext } from 'ts-mls/groupContext.js';
 import type { LeafNode } from 'ts-mls/leafNode.js';
+import type { Reinit } from 'ts-mls/proposal.js';
 import { EXTENSION, extensionOf } from './extensions.ts';
 import { checkGroupInfoItself } from './group-info.ts';
 import { invalid, parseGroupInfo } from './message.ts';
@@ -55,6 +56,8 @@ export interface StagedCommit {
   readonly removed: readonly number[];
   /** Leaf indexes whose keys were renewed, by an Update or by the path. */
   readonly updated: readonly number[];
+  /** What the group is to be continued as: from here on it is read only (RFC 9420 §11.2). */
+  readonly reinit: Reinit | undefined;
   readonly proposals: readonly ResolvedProposal[];
   readonly authenticatedData: Uint8Array;
 }

@@ -1,8 +1,9 @@
 import { concat } from '@roost/core/bytes';
-import { Failure } from '@roost/core/failure';
 import { encode, Reader } from '@roost/core/tls';
-import { decodeLeafNode } from 'ts-mls/leafNode.js';
+import { decodeLeafNode, encodeLeafNode } from 'ts-mls/leafNode.js';
+import { Walk } from './bytes-walk.ts';
 import { decodeStrict, invalid } from './message.ts';
+import { walkLeaf, walkParent } from './shape.ts';
 import type { Suite } from './suite.ts';
 import { Tally } from './tree-index.ts';
 import { Leaf, encodeNode, Parent } from './tree-node.ts';
@@ -11,8 +12,8 @@ import { Tree } from './tree.ts';
 
 /** Longer trees are refused: no group of ours comes near. */
 const LEAVES_MAX = 1 << 16;
-
-const KEY_BYTES_MAX = 4096;
+/** Entries of all lists of a tree: 65,000 leaves and their capabilities do not fit, 10,000 do. */
+const ENTRIES_MAX = 1 << 18;
 
 /** The tree as the ratchet_tree extension has it: `optional<Node> ratchet_tree<V>`. */
 export function encodeTree(tree: Tree): Uint8Array<ArrayBuffer> {
@@ -41,53 +42,42 @@ export function decodeTree(suite: Suite, tls: Uint8Array): Tree {
   return new Tree(suite, nodes, { tally });
 }
 
-function readNodes(tls: Uint8Array): (TreeNode | undefined)[] {
-  try {
-    const reader = new Reader(tls, 'ratchet tree');
-    const list = new Reader(reader.opaque(tls.length), 'ratchet tree');
-    reader.end();
-    const nodes: (TreeNode | undefined)[] = [];
-    while (list.remaining > 0) {
-      if (nodes.length >= LEAVES_MAX * 2) throw invalid('the ratchet tree is too large');
-      nodes.push(list.optional(readNode));
-    }
-    return nodes;
-  } catch (error) {
-    if (error instanceof Failure && error.reason === 'INVALID_MLS') throw error;
-    throw new Failure('INVALID_MLS', 'the ratchet tree does not decode', {}, error);
-  }
-}
-
-function readNode(reader: Reader): TreeNode {
-  const type = reader.u8();
-  if (type === 1) return readLeaf(reader);
-  if (type !== 2) throw reader.refuse(`node type ${type} is unknown`);
-  const encryptionKey = reader.opaque(KEY_BYTES_MAX);
-  const parentHash = reader.opaque(KEY_BYTES_MAX);
-  const unmerged = reader.vector(LEAVES_MAX, (inner) => inner.u32());
-  return new Parent(encryptionKey, parentHash, unmerged);
-}
-
-/** A LeafNode has no length in front: it is walked through first, then decoded by its bytes. */
-function readLeaf(reader: Reader): Leaf {
-  const tls = encode((writer) => {
-    const copy = (size: number) => {
-      const bytes = reader.fixed(size);
-      writer.fixed(bytes);
-      return bytes;
-    };
-    const copyOpaque = () => writer.opaque(reader.opaque(reader.remaining));
-    copyOpaque(); // encryption_key
-    copyOpaque(); // signature_key
-    copy(2); // credential type; of both types that there are, one vector follows
-    copyOpaque();
-    for (let list = 0; list < 5; list++) copyOpaque(); // capabilities
-    const source = copy(1)[0];
-    if (source === 1) copy(16);
-    if (source === 3) copyOpaque();
-    copyOpaque(); // extensions
-    copyOpaque(); // signature
+function readNodes(tree: Uint8Array): (TreeNode | undefined)[] {
+  // A Buffer would hand out Buffers, whose `slice` does not copy.
+  const tls = new Uint8Array(tree.buffer, tree.byteOffset, tree.byteLength);
+  const walk = new Walk(tls, { what: 'ratchet tree', entriesMax: ENTRIES_MAX });
+  const nodes: (TreeNode | undefined)[] = [];
+  walk.list(LEAVES_MAX * 2, () => {
+    let node: TreeNode | undefined;
+    walk.optional(() => {
+      node = readNode(tls, walk);
+    });
+    nodes.push(node);
   });
-  decodeStrict(tls, 'LeafNode', decodeLeafNode, (leaf) => Leaf.of(leaf).tls);
-  return new Leaf(tls);
+  walk.end();
+  return nodes;
+}
+
+function readNode(tls: Uint8Array, walk: Walk): TreeNode {
+  const type = walk.known(1, [1, 2], 'node type (RFC 9420 §7.1)');
+  const from = walk.at;
+  if (type === 2) {
+    walkParent(walk);
+    return readParent(tls.subarray(from, walk.at));
+  }
+  walkLeaf(walk);
+  const leaf = new Leaf(tls.slice(from, walk.at));
+  decodeStrict(leaf.tls, 'LeafNode', decodeLeafNode, encodeLeafNode);
+  return leaf;
+}
+
+function readParent(tls: Uint8Array): Parent {
+  const reader = new Reader(tls, 'parent node');
+  const encryptionKey = reader.opaque(tls.length);
+  const parentHash = reader.opaque(tls.length);
+  return new Parent(
+    encryptionKey,
+    parentHash,
+    reader.vector(LEAVES_MAX, (inner) => inner.u32()),
+  );
 }

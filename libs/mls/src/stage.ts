@@ -1,31 +1,28 @@
 import { assert } from '@roost/core/assert';
-import { compare, concat } from '@roost/core/bytes';
+import { concat } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import { encode } from '@roost/core/tls';
 import { encodeGroupContext } from 'ts-mls/groupContext.js';
 import { checkGroupInfo, checkWelcome } from './group-info.ts';
 import { invalid } from './message.ts';
-import type { CommitMessage, HandshakeMessage, ProposalMessage } from './message.ts';
-import {
-  applyProposals,
-  checkExternalList,
-  checkMemberList,
-  checkNewKeys,
-  checkProposal,
-  invalidProposal,
-  needsPath,
-} from './proposals.ts';
+import type { CommitMessage, ProposalMessage } from './message.ts';
+import { checkExternalList, checkMemberList, needsPath } from './proposal-list.ts';
+import { applyProposals, checkProposal, invalidProposal } from './proposals.ts';
 import type { Actor, Effects, ResolvedProposal, Scene } from './proposals.ts';
 import { interimHash, proposalKey } from './public-group.ts';
 import type { PendingProposal, PublicGroup, StagedCommit, StagedProposal } from './public-group.ts';
+import { checkAddress, checkAuthentication, senderOf } from './sender.ts';
 import { refHash } from './suite.ts';
+import { checkNewKeys } from './tree-keys.ts';
 import { Leaf } from './tree-node.ts';
 import type { Tree, TreeDiff } from './tree.ts';
 import { applyPath } from './update-path.ts';
-import { checkMembersSupport, externalSenders } from './validation.ts';
+import { checkMembersSupport } from './validation.ts';
 
 /** More proposals than this wait for no commit. */
 export const PENDING_PROPOSALS_MAX = 1_000;
+/** Nor more of their bytes: a commit has to be answered with all of them at hand. */
+export const PENDING_PROPOSALS_BYTES_MAX = 2 * 1024 * 1024;
 
 export interface CommitContext {
   /** The committer's GroupInfo of the next epoch, an MLSMessage without the ratchet tree. */
@@ -49,14 +46,16 @@ export function stageCommit(
   checkAddress(group, message);
   const { path } = message.commit;
   const isExternal = message.sender.senderType === 'new_member_commit';
-  const committer = isExternal ? undefined : senderOf(group, message);
-  if (committer?.kind === 'external') throw invalid('only members commit (RFC 9420 §6)');
+  const committer = isExternal ? undefined : senderOf(group, message, false);
+  if (committer !== undefined && committer.kind !== 'member') {
+    throw invalid('only members commit (RFC 9420 §6)');
+  }
   if (isExternal && path === undefined) {
     throw invalid('an external commit has no path (RFC 9420 §12.4.3.2)');
   }
-  checkSignature(group, message, isExternal ? path?.leafNode.signaturePublicKey : undefined);
+  checkAuthentication(group, message);
 
-  const scene = { groupId: group.context.groupId, extensions: group.context.extensions, now };
+  const scene = { ...group.context, now };
   const tree = group.tree.change();
   const proposals = resolveProposals(group, message, committer);
   checkList(tree, scene, proposals, committer);
@@ -85,10 +84,16 @@ export function stageCommit(
     actor,
     added: effects.added,
     removed: effects.removed,
+    reinit: effects.reinit,
     updated: path === undefined || isExternal ? effects.updated : [...effects.updated, leafIndex],
     proposals: isExternal ? proposals.map((proposal) => ({ ...proposal, actor })) : proposals,
     authenticatedData: message.authenticatedData,
   };
+}
+
+export interface ProposalRules {
+  /** Whether somebody who is no member may propose its own Add (RFC 9420 §12.1.8). */
+  readonly admitNewMemberProposals: boolean;
 }
 
 /**
@@ -99,18 +104,24 @@ export function stageProposal(
   group: PublicGroup,
   message: ProposalMessage,
   now: number,
+  { admitNewMemberProposals }: ProposalRules = { admitNewMemberProposals: false },
 ): StagedProposal {
   checkAddress(group, message);
-  const actor = senderOf(group, message);
-  checkSignature(group, message, undefined);
+  const actor = senderOf(group, message, admitNewMemberProposals);
+  checkAuthentication(group, message);
   const { proposal } = message;
-  const scene = { groupId: group.context.groupId, extensions: group.context.extensions, now };
+  const scene = { ...group.context, now };
   checkProposal(group.tree.change(), scene, { proposal, actor });
 
   const ref = proposalRef(group, message);
   const pending: PendingProposal = { ref, message, actor };
   const proposals = new Map(group.proposals).set(proposalKey(ref), pending);
-  if (proposals.size > PENDING_PROPOSALS_MAX) {
+  let bytes = 0;
+  for (const {
+    message: { tls },
+  } of proposals.values())
+    bytes += tls.length;
+  if (proposals.size > PENDING_PROPOSALS_MAX || bytes > PENDING_PROPOSALS_BYTES_MAX) {
     throw new Failure('LIMIT_REACHED', 'too many proposals wait for a commit');
   }
   return {
@@ -125,64 +136,6 @@ export function stageProposal(
 /** The ProposalRef of a message (RFC 9420 §5.2). */
 export function proposalRef(group: PublicGroup, message: ProposalMessage): Uint8Array {
   return refHash(group.suite, 'Proposal Reference', message.authenticatedContent);
-}
-
-/** §6, §12.4.2: the message is for this group and this epoch. */
-function checkAddress(group: PublicGroup, message: HandshakeMessage): void {
-  if (compare(message.groupId, group.context.groupId) !== 0) {
-    throw invalid('the message is for another group (RFC 9420 §6)');
-  }
-  const currentEpoch = group.context.epoch;
-  if (message.epoch === currentEpoch) return;
-  const reason = message.epoch < currentEpoch ? 'EPOCH_TOO_OLD' : 'EPOCH_UNKNOWN';
-  throw new Failure(reason, 'the message is for another epoch (RFC 9420 §12.4.2)', {
-    currentEpoch,
-  });
-}
-
-/** §6: a sender that exists. Whoever is not yet a member sends external commits only. */
-function senderOf(
-  group: PublicGroup,
-  { sender }: HandshakeMessage,
-): Exclude<Actor, { readonly kind: 'joiner' }> {
-  switch (sender.senderType) {
-    case 'member':
-      if (group.tree.leafAt(sender.leafIndex) === undefined) {
-        throw invalid('the sender is not a member (RFC 9420 §6)');
-      }
-      return { kind: 'member', leafIndex: sender.leafIndex };
-    case 'external':
-      if (externalSenders(group.context.extensions)[sender.senderIndex] === undefined) {
-        throw invalid('the sender is not among the external senders (RFC 9420 §12.1.8)');
-      }
-      return { kind: 'external', senderIndex: sender.senderIndex };
-    case 'new_member_proposal':
-      throw invalid('nobody proposes itself as a member here (RFC 9420 §12.1.8)');
-    case 'new_member_commit':
-      throw invalid('a proposal does not come from an external commit (RFC 9420 §6)');
-  }
-}
-
-/** §6.1. `joinerKey` is the key of the path's leaf, which an external commit is signed with. */
-function checkSignature(
-  group: PublicGroup,
-  message: HandshakeMessage,
-  joinerKey: Uint8Array | undefined,
-): void {
-  const { sender, signedPart, signature } = message;
-  const isExternal = sender.senderType === 'external';
-  const publicKey =
-    joinerKey ??
-    (isExternal
-      ? externalSenders(group.context.extensions)[sender.senderIndex]?.signaturePublicKey
-      : sender.senderType === 'member'
-        ? group.tree.leafAt(sender.leafIndex)?.signatureKey
-        : undefined);
-  const content = isExternal ? signedPart : concat(signedPart, group.contextTls);
-  const label = 'FramedContentTBS';
-  if (publicKey === undefined || !group.suite.verify({ publicKey, label, content, signature })) {
-    throw invalid('the signature of the message does not hold (RFC 9420 §6.1)');
-  }
 }
 
 /** Until its proposals are applied, nobody knows which place an external committer gets. */

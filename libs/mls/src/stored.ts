@@ -102,5 +102,6 @@ function actorOf(sender: PendingProposal['message']['sender']): Actor {
   if (sender.senderType === 'external') {
     return { kind: 'external', senderIndex: sender.senderIndex };
   }
+  if (sender.senderType === 'new_member_proposal') return { kind: 'newcomer' };
   throw new Failure('MALFORMED', 'public group: a pending proposal has no sender');
 }

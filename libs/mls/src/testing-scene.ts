@@ -12,6 +12,7 @@ import type { ProposalOrRef } from 'ts-mls/proposalOrRefType.js';
 import { EXTENSION } from './extensions.ts';
 import type { PublicGroup } from './public-group.ts';
 import { encodeRoomState } from './room.ts';
+import { templateNamed } from './templates.ts';
 import { commitOf, forgeCommit } from './testing-forge.ts';
 import { deliver, foundGroup, makeCommit, makeExternalCommit, newActor } from './testing.ts';
 import type { Actor, MadeCommit } from './testing.ts';
@@ -126,7 +127,8 @@ export async function updateBy(
 }
 
 export function roomExtension(title: string): Extension {
-  const room = { defaultRole: 'ordinary', sealedTitle: utf8(title), entries: [] } as const;
-  const extensionData = encodeRoomState({ kind: 'group', ...room });
+  const { kind, defaultRole, roles } = templateNamed('cooperative');
+  const sealedTitle = utf8(title);
+  const extensionData = encodeRoomState({ kind, defaultRole, roles, sealedTitle, entries: [] });
   return { extensionType: EXTENSION.roomState, extensionData };
 }

@@ -18,7 +18,7 @@ export function validateTree(tree: Tree, groupId: Uint8Array): void {
     const leaf = tree.leafAt(leafIndex)?.node;
     if (leaf === undefined) continue;
     checkEncryptionKey(tree.suite, leaf.hpkePublicKey);
-    checkLeafCapabilities(leaf);
+    checkLeafCapabilities(tree.suite, leaf);
     checkLeafSignature(tree.suite, leaf, groupId, leafIndex);
   }
   for (const [at, node] of tree.nodes.entries()) {

@@ -2,13 +2,21 @@ import { assert } from '@roost/core/assert';
 import { compare } from '@roost/core/bytes';
 import type { UpdatePath } from 'ts-mls/updatePath.js';
 import { invalid } from './message.ts';
-import { checkNewKeys } from './proposals.ts';
+import { checkNewKeys } from './tree-keys.ts';
 import { KeySet } from './tree-index.ts';
 import { Leaf, Parent } from './tree-node.ts';
 import { filteredDirectPath, parentHash } from './tree-path.ts';
 import type { PathStep } from './tree-path.ts';
 import type { TreeDiff } from './tree.ts';
-import { checkEncryptionKey, checkLeafCapabilities, checkLeafSignature } from './validation.ts';
+import {
+  checkEncryptionKey,
+  checkKemOutput,
+  checkLeafCapabilities,
+  checkLeafSignature,
+} from './validation.ts';
+
+/** Of every AEAD that a suite has (RFC 9420 §17.1). */
+const AEAD_TAG_BYTES = 16;
 
 export interface PathSender {
   readonly groupId: Uint8Array;
@@ -26,10 +34,10 @@ export interface PathSender {
 export function applyPath(tree: TreeDiff, path: UpdatePath, sender: PathSender): void {
   const { groupId, leafIndex } = sender;
   const steps = filteredDirectPath(tree.nodes, leafIndex);
-  checkShape(path, steps, sender.added);
+  checkShape(tree, path, steps, sender.added);
   const leaf = Leaf.of(path.leafNode);
   checkPathKeys(tree, path, leaf, sender);
-  checkLeafCapabilities(path.leafNode);
+  checkLeafCapabilities(tree.suite, path.leafNode);
   checkLeafSignature(tree.suite, path.leafNode, groupId, leafIndex);
 
   tree.blankPath(leafIndex);
@@ -41,15 +49,27 @@ export function applyPath(tree: TreeDiff, path: UpdatePath, sender: PathSender):
 }
 
 /** §7.6: one node for each step, one ciphertext for each who is to learn its secret. */
-function checkShape(path: UpdatePath, steps: readonly PathStep[], added: readonly number[]): void {
+function checkShape(
+  { suite }: TreeDiff,
+  path: UpdatePath,
+  steps: readonly PathStep[],
+  added: readonly number[],
+): void {
   if (path.nodes.length !== steps.length) {
     throw invalid('the path has the wrong length (RFC 9420 §12.4.2)');
   }
   const addedNodes = new Set(added.map((leaf) => leaf * 2));
   for (const [at, step] of steps.entries()) {
     const recipients = step.resolution.filter((node) => !addedNodes.has(node)).length;
-    if (path.nodes[at]?.encryptedPathSecret.length !== recipients) {
+    const ciphertexts = path.nodes[at]?.encryptedPathSecret ?? [];
+    if (ciphertexts.length !== recipients) {
       throw invalid('a path node has the wrong number of ciphertexts (RFC 9420 §7.6)');
+    }
+    for (const { kemOutput, ciphertext } of ciphertexts) {
+      checkKemOutput(suite, kemOutput);
+      if (ciphertext.length !== suite.hashBytes + AEAD_TAG_BYTES) {
+        throw invalid('a ciphertext of the path does not hold a path secret (RFC 9420 §7.6)');
+      }
     }
   }
 }

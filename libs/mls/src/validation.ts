@@ -12,11 +12,14 @@ import { decodeRequiredCapabilities } from 'ts-mls/requiredCapabilities.js';
 import type { RequiredCapabilities } from 'ts-mls/requiredCapabilities.js';
 import { EXTENSION, extensionOf, repeatedType, typeOf } from './extensions.ts';
 import { invalid } from './message.ts';
+import { walkExternalSenders, walkRequiredCapabilities } from './shape.ts';
 import type { Suite } from './suite.ts';
 import type { TreeView } from './tree.ts';
 
 /** One function per rule of RFC 9420 about leaves, KeyPackages and extensions. */
 
+/** Every signature in the group is over them: the roles of 10,000 participants fit. */
+export const GROUP_EXTENSIONS_BYTES_MAX = 256 * 1024;
 export const KEY_PACKAGE_LIFETIME_MS_MAX = 90 * DAY_MS;
 /** Clocks differ: a KeyPackage made just now for the longest time must pass. */
 const CLOCK_SKEW_MS = HOUR_MS;
@@ -40,8 +43,11 @@ export function checkLeafSignature(
 }
 
 /** §7.2: what a leaf uses itself is among its capabilities, and each extension stands there once. */
-export function checkLeafCapabilities(leaf: LeafNode): void {
+export function checkLeafCapabilities(suite: Suite, leaf: LeafNode): void {
   const { capabilities, credential, extensions } = leaf;
+  if (!capabilities.versions.includes('mls10') || !capabilities.ciphersuites.includes(suite.name)) {
+    throw invalid("a leaf does not list the group's version and ciphersuite (RFC 9420 §7.2)");
+  }
   if (!capabilities.credentials.includes(credential.credentialType)) {
     throw invalid('a leaf does not list its own credential type (RFC 9420 §7.2)');
   }
@@ -55,12 +61,35 @@ export function checkLeafCapabilities(leaf: LeafNode): void {
   if (unlisted) throw invalid('a leaf has an extension that it does not list (RFC 9420 §7.2)');
 }
 
-/** §5.1.1: keys have the length that the suite gives them. */
+/** §5.1.1: keys have the length that the suite gives them, and the form of a point. */
 export function checkEncryptionKey(suite: Suite, key: Uint8Array): void {
   if (key.length !== suite.encryptionKeyBytes) {
     throw invalid('an encryption key has the wrong length (RFC 9420 §5.1)');
   }
+  checkPoint(suite, key);
 }
+
+/** §5.1.1: what an HPKE sender sends ahead is, in suites over a curve, a key of the same kind. */
+export function checkKemOutput(suite: Suite, kemOutput: Uint8Array): void {
+  if (kemOutput.length !== suite.encryptionKeyBytes) {
+    throw invalid('a kem_output has the wrong length (RFC 9420 §5.1)');
+  }
+  checkPoint(suite, kemOutput);
+}
+
+/** RFC 9180 §7.1.1: points of the NIST curves are uncompressed, in the form of SEC 1 §2.3.3. */
+function checkPoint(suite: Suite, point: Uint8Array): void {
+  if (NIST_SUITES.has(suite.name) && point[0] !== UNCOMPRESSED) {
+    throw invalid('a key is not an uncompressed point (RFC 9420 §5.1)');
+  }
+}
+
+const NIST_SUITES: ReadonlySet<string> = new Set([
+  'MLS_128_DHKEMP256_AES128GCM_SHA256_P256',
+  'MLS_256_DHKEMP521_AES256GCM_SHA512_P521',
+  'MLS_256_DHKEMP384_AES256GCM_SHA384_P384',
+]);
+const UNCOMPRESSED = 4;
 
 /** §7.3: now lies within the lifetime of a leaf that came by KeyPackage. */
 export function checkLifetime(leaf: LeafNode, now: number): void {
@@ -98,7 +127,7 @@ export function checkKeyPackage(suite: Suite, keyPackage: KeyPackage, now: numbe
   }
   checkLifetime(leafNode, now);
   checkLifetimeBound(leafNode, now);
-  checkLeafCapabilities(leafNode);
+  checkLeafCapabilities(suite, leafNode);
   checkLeafSignature(suite, leafNode, NOTHING, 0);
   const holds = suite.verify({
     publicKey: leafNode.signaturePublicKey,
@@ -143,6 +172,10 @@ export function checkGroupExtensions(extensions: readonly Extension[]): void {
       throw invalid('the group has an extension that does not belong to it (RFC 9420 §17.3)');
     }
   }
+  const size = extensions.reduce((sum, { extensionData }) => sum + extensionData.length, 0);
+  if (size > GROUP_EXTENSIONS_BYTES_MAX) {
+    throw invalid(`the group has more than ${GROUP_EXTENSIONS_BYTES_MAX} bytes of extensions`);
+  }
   requiredCapabilities(extensions);
   externalSenders(extensions);
 }
@@ -151,22 +184,32 @@ export function checkGroupExtensions(extensions: readonly Extension[]): void {
 export function externalSenders(extensions: readonly Extension[]): readonly ExternalSender[] {
   const contents = extensionOf(extensions, EXTENSION.externalSenders);
   if (contents === undefined) return [];
-  return decodeExtension('external_senders (RFC 9420 §12.1.8.1)', contents, decodeExternalSenders);
+  return decodeExtension('external_senders (RFC 9420 §12.1.8.1)', contents, {
+    walk: walkExternalSenders,
+    decode: decodeExternalSenders,
+  });
 }
 
 function requiredCapabilities(extensions: readonly Extension[]): RequiredCapabilities | undefined {
   const contents = extensionOf(extensions, EXTENSION.requiredCapabilities);
   if (contents === undefined) return undefined;
   const what = 'required_capabilities (RFC 9420 §11.1)';
-  return decodeExtension(what, contents, decodeRequiredCapabilities);
+  return decodeExtension(what, contents, {
+    walk: walkRequiredCapabilities,
+    decode: decodeRequiredCapabilities,
+  });
 }
 
-function decodeExtension<T>(
-  what: string,
-  contents: Uint8Array,
-  decode: (bytes: Uint8Array, offset: number) => [T, number] | undefined,
-): T {
-  const decoded = attempt(() => decode(contents, 0));
+interface Codec<T> {
+  readonly walk: (bytes: Uint8Array) => void;
+  readonly decode: (bytes: Uint8Array, offset: number) => [T, number] | undefined;
+}
+
+function decodeExtension<T>(what: string, contents: Uint8Array, { walk, decode }: Codec<T>): T {
+  const decoded = attempt(() => {
+    walk(contents);
+    return decode(contents, 0);
+  });
   if (decoded?.[1] !== contents.length) throw invalid(`the group has malformed ${what}`);
   return decoded[0];
 }
