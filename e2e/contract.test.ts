@@ -79,6 +79,7 @@ test('only what design §4 lists costs clients no token', () => {
     'AuthenticationService/GetHomeserver',
     'AuthenticationService/GetPublicKeys',
     'AuthenticationService/RenewCredential',
+    'DeliveryService/GetExternalSender',
     'TokenService/GetIssuerKeys',
     'TokenService/IssueTokens',
   ]);
