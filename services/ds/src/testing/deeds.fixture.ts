@@ -109,14 +109,19 @@ export async function commit(
 }
 
 /** Takes in what lies in a person's queue from a place on; gives how much there is. */
-export async function catchUp(house: House, who: Person, room: Room, taken = 0): Promise<number> {
+export async function catchUp(
+  house: Pick<House, 'client' | 'receiver'>,
+  who: Person,
+  room: Room,
+  taken = 0,
+): Promise<number> {
   const events = house.receiver.queueOf(who.handle);
   for (const event of events.slice(taken)) await take(house, who, room, event);
   return events.length;
 }
 
 export async function take(
-  { client }: House,
+  { client }: Pick<House, 'client'>,
   who: Person,
   room: Room,
   event: GroupEvent,
