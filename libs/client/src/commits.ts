@@ -4,13 +4,8 @@ import type { CommitConflict } from '@roost/proto/roost/delivery/v1/delivery';
 import { encodeCommitAad, participantIdOf } from '@roost/identity/leaf';
 import { sealJoinerInfo } from '@roost/identity/joining';
 import { splitWelcome } from '@roost/mls/message';
-import {
-  authorize,
-  type Change as RoomChange,
-  parseParticipantId,
-  roleOf,
-  withRole,
-} from '@roost/mls/room';
+import { authorize, type Change as RoomChange } from '@roost/mls/authorize';
+import { parseParticipantId, roleOf, type RoomState, withRole } from '@roost/mls/room';
 import { claimMissing } from './claims.ts';
 import { accountOf, type Core, credentialsOf, ownClient } from './core.ts';
 import { noGroup, queueConfigOf } from './groups.ts';
@@ -33,13 +28,16 @@ import {
 } from './state.ts';
 import { type Change, type ClaimedPackage, type Task, tasks } from './task.ts';
 import { forgedLeaves, leavingLeaves } from './tidy.ts';
-import { roomOf, sealTitle, withRoom } from './titles.ts';
+import { roomProposals } from './room-after.ts';
+import { roomOf, sealTitle } from './titles.ts';
 
 /** What a commit brings about, as MLS and the hub want it. */
 interface Plan {
   readonly proposals: Proposal[];
   readonly declared: readonly DeclaredLeaf[];
   readonly added: readonly ClaimedPackage[];
+  /** The room state that it leads to, where it says one. */
+  readonly room?: RoomState;
 }
 
 /** Makes the commit of a task, or finishes the task where there is nothing left to do. */
@@ -102,7 +100,9 @@ export function assertAllowed(
   change: RoomChange,
 ): void {
   const participants = [...new Set(group.members.map(({ participant }) => participant))];
-  authorize(roomOf(state), participants, participantOf(core, group, ownClient(core).user), change);
+  const form = change.kind === 'leave' ? 'by-reference' : 'inline';
+  const own = participantOf(core, group, ownClient(core).user);
+  authorize({ room: roomOf(state), participants }, own, change, form);
 }
 
 export function participantOf(
@@ -124,7 +124,8 @@ async function prepare(core: Core, turn: Turn, parts: Preparing): Promise<void> 
   const { group, state, plan, task } = parts;
   const lane = printId(group.id);
   const aad = encodeCommitAad({ added: [...plan.declared] });
-  const made = await core.mls.commit(state, plan.proposals, aad);
+  const proposals = [...plan.proposals, ...roomProposals(group, state, plan)];
+  const made = await core.mls.commit(state, proposals, aad);
   const joiners = joinersOf(core, group, made, plan.added);
   const { commit, groupInfo, welcome } = made;
   turn.put(pendingCommits, lane, { commit, groupInfo, welcome, joiners, task });
@@ -138,10 +139,6 @@ function planOf(core: Core, group: Group, state: ClientState, change: Change): P
     leaves
       .filter((leafIndex) => !leaving.has(leafIndex))
       .map((removed) => ({ proposalType: 'remove', remove: { removed } }));
-  const context = (room: ReturnType<typeof roomOf>): Proposal => ({
-    proposalType: 'group_context_extensions',
-    groupContextExtensions: { extensions: withRoom(state.groupContext.extensions, room) },
-  });
   const room = roomOf(state);
   switch (change.kind) {
     case 'add':
@@ -158,14 +155,14 @@ function planOf(core: Core, group: Group, state: ClientState, change: Change): P
       const sealedTitle = sealTitle(core.crypto, group.keys, group.id, change.title);
       const next = { ...room, sealedTitle };
       assertAllowed(core, group, state, { kind: 'room', next });
-      return plain([context(next)]);
+      return { ...plain([]), room: next };
     }
     case 'owner': {
       const participant = participantOf(core, group, change.user);
       if (roleOf(room, participant) === 'owner') return undefined;
       const next = withRole(room, participant, 'owner');
       assertAllowed(core, group, state, { kind: 'room', next });
-      return plain([context(next)]);
+      return { ...plain([]), room: next };
     }
     case 'tidy': {
       const own = participantOf(core, group, ownClient(core).user);

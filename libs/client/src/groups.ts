@@ -5,6 +5,7 @@ import { encodeQueueConfig } from '@roost/bus/queue-config';
 import { encodeRoomState, parseParticipantId, type RoomKind } from '@roost/mls/room';
 import { externalSendersExtension } from '@roost/mls/hub';
 import { EXTENSION } from '@roost/mls/extensions';
+import { foundingRoom, templateOf } from '@roost/mls/templates';
 import { accountOf, type Core } from './core.ts';
 import type { Turn } from './ledger.ts';
 import type { Outcome } from './lanes.ts';
@@ -39,8 +40,8 @@ export async function found(
   const { leaf, identity } = newLeaf(core);
   const declared = declareOwn(core, keys, leaf);
   const sealedTitle = title === '' ? new Uint8Array(0) : sealTitle(crypto, keys, id, title);
-  const owner = { participant: parseParticipantId(declared.participantId), role: 'owner' as const };
-  const room = { kind, defaultRole: 'ordinary' as const, sealedTitle, entries: [owner] };
+  const founder = parseParticipantId(declared.participantId);
+  const room = foundingRoom(templateOf(kind), founder, sealedTitle);
   const extensions = [
     { extensionType: EXTENSION.roomState, extensionData: encodeRoomState(room) },
     externalSendersExtension(core.trust.hubSender),

@@ -61,3 +61,10 @@ export function leavingLeaves(state: ClientState): Set<number> {
   }
   return leaving;
 }
+
+/** The leaves that the next commit takes out, whoever proposed it. */
+export function proposedRemovals(state: ClientState): number[] {
+  return Object.values(state.unappliedProposals).flatMap(({ proposal }) =>
+    'remove' in proposal ? [proposal.remove.removed] : [],
+  );
+}

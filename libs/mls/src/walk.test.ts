@@ -8,6 +8,7 @@ import { EXTENSION } from './extensions.ts';
 import { createPublicGroup, membersOf, treeBytes } from './public-group.ts';
 import type { PublicGroup } from './public-group.ts';
 import { encodeRoomState } from './room.ts';
+import { templateOf } from './templates.ts';
 import { decodePublicGroup, encodePublicGroup } from './stored.ts';
 import {
   deliver,
@@ -153,7 +154,8 @@ class Walk {
 }
 
 function roomExtension(title: string) {
-  const room = { defaultRole: 'ordinary', sealedTitle: utf8(title), entries: [] } as const;
-  const extensionData = encodeRoomState({ kind: 'group', ...room });
+  const { kind, defaultRole, roles } = templateOf('group');
+  const room = { kind, defaultRole, roles, sealedTitle: utf8(title), entries: [] };
+  const extensionData = encodeRoomState(room);
   return { extensionType: EXTENSION.roomState, extensionData };
 }

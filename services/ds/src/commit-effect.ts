@@ -1,11 +1,20 @@
 import { equal } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
+import { monthOf } from '@roost/core/time';
+import { authorizeCommit } from '@roost/mls/authorize-commit';
+import type { Removal } from '@roost/mls/authorize-commit';
+import type { Waiting } from '@roost/mls/authorize-proposal';
+import { deedsOf } from '@roost/mls/deeds';
 import { EXTENSION, extensionOf, typeOf } from '@roost/mls/extensions';
+import { encodePolicy } from '@roost/mls/policy';
 import { roomOf } from '@roost/mls/public-group';
-import type { PublicGroup, StagedCommit } from '@roost/mls/public-group';
+import type { PendingProposal, PublicGroup, StagedCommit } from '@roost/mls/public-group';
+import { decodeRoomState } from '@roost/mls/room';
+import type { ParticipantId, RoomState } from '@roost/mls/room';
 import type { Desk } from './desk.ts';
-import { authorizeCommit, matchDeclared } from './domain/commit.ts';
+import { matchDeclared } from './domain/commit.ts';
 import type { AddedMember, CommitEffect } from './domain/commit.ts';
+import { assertNotFrozen } from './domain/roster.ts';
 import type { Member, Roster } from './domain/roster.ts';
 import {
   assertPseudonym,
@@ -24,32 +33,66 @@ export function judgeCommit(
   { roster, committer }: { readonly roster: Roster; readonly committer: Member },
   staged: StagedCommit,
 ): CommitEffect {
-  assertPlainProposals(staged);
-  assertCarriesPending(group, staged);
+  assertNotFrozen(roster);
+  const pending = pendingOf(group, roster);
+  assertCarries(staged, pending.binding);
   assertSameExtensions(group, staged.next);
   for (const leafIndex of staged.updated) assertSameLeaf(group, staged.next, leafIndex);
 
-  const left = new Set<number>();
-  const removed = new Set<number>();
-  for (const { proposal, ref } of staged.proposals) {
-    if (!('remove' in proposal)) continue;
-    (ref === undefined ? removed : left).add(proposal.remove.removed);
-  }
-  const effect = {
-    committer,
-    added: addedMembers(desk, staged),
-    removed,
-    left,
-    roomBefore: roomOf(group),
-    roomAfter: roomOf(staged.next),
-  };
-  authorizeCommit(roster, effect);
-  const size = roster.members.length + effect.added.length - removed.size - left.size;
+  const added = addedMembers(desk, staged);
+  const { roomBefore, roomAfter } = roomsOf(group, staged);
+  const { isFrozen } = authorizeCommit(
+    deedsOf({
+      groupId: group.context.groupId,
+      members: participantsByLeaf(roster),
+      committer: committer.participant,
+      isExternal: false,
+      proposals: staged.proposals,
+      added: added.map(({ participant }) => participant),
+      roomBefore,
+      roomAfter,
+    }),
+  );
+  const removed = new Set(staged.removed);
+  const size = roster.members.length + added.length - removed.size;
   const { membersMax } = desk.config.limits;
-  if (effect.added.length > 0 && size > membersMax) {
+  if (added.length > 0 && size > membersMax) {
     throw new Failure('LIMIT_REACHED', `a group has at most ${membersMax} clients`);
   }
-  return effect;
+  const refusedPolicy =
+    pending.binding.length === 0 ? leftOutPolicy(desk, staged, pending.policies) : undefined;
+  return { committer, added, removed, roomBefore, roomAfter, isFrozen, refusedPolicy };
+}
+
+/**
+ * Holds an external commit against the rules of rooms: whether the participant that it declares may
+ * come in, or come back.
+ */
+export function authorizeEntry(
+  group: PublicGroup,
+  roster: Roster,
+  staged: StagedCommit,
+  participant: ParticipantId,
+): RoomState {
+  assertNotFrozen(roster);
+  const { place } = authorizeCommit(
+    deedsOf({
+      groupId: group.context.groupId,
+      members: participantsByLeaf(roster),
+      committer: participant,
+      isExternal: true,
+      proposals: staged.proposals,
+      added: [],
+      ...roomsOf(group, staged),
+    }),
+  );
+  return place.room;
+}
+
+/** A group with the Removes that wait in it, as `authorizeRemoval` wants them. */
+export function waitingOf(group: PublicGroup, roster: Roster): Waiting {
+  const { removals } = pendingOf(group, roster);
+  return { room: roomOf(group), members: participantsByLeaf(roster), pending: removals };
 }
 
 /** Whatever a commit or a GroupInfo says beside the room, it says since the group was founded. */
@@ -67,30 +110,82 @@ export function assertSameExtensions(before: PublicGroup, after: PublicGroup): v
   throw new Failure('NOT_ALLOWED', 'of the group context, only the room state is changed');
 }
 
-function assertPlainProposals({ proposals }: StagedCommit): void {
-  const strange = proposals.find(({ proposal }) => !PLAIN.has(String(proposal.proposalType)));
-  if (strange === undefined) return;
-  throw new Failure('NOT_ALLOWED', 'commits add, remove, renew keys and change the room, no more');
+/** The rooms before and after a commit: one and the same where it does not speak of it. */
+function roomsOf(group: PublicGroup, staged: StagedCommit) {
+  const roomBefore = roomOf(group);
+  const speaks = staged.proposals.some(({ proposal }) => 'groupContextExtensions' in proposal);
+  return { roomBefore, roomAfter: speaks ? roomOf(staged.next) : roomBefore };
 }
 
-const PLAIN = new Set(['add', 'remove', 'group_context_extensions']);
+function participantsByLeaf({ members }: Roster): ReadonlyMap<number, ParticipantId> {
+  return new Map(members.map(({ leafIndex, participant }) => [leafIndex, participant]));
+}
 
-/** Who wants to go, goes: with the next commit, whoever makes it. */
-function assertCarriesPending(group: PublicGroup, { proposals }: StagedCommit): void {
+interface Pending {
+  readonly removals: readonly Removal[];
+  /** Who wants to go, goes, and whom the hub takes out: with the next commit, whoever makes it. */
+  readonly binding: readonly PendingProposal[];
+  /** Policies that the hub proposes. */
+  readonly policies: readonly PendingProposal[];
+}
+
+function pendingOf(group: PublicGroup, roster: Roster): Pending {
+  const members = participantsByLeaf(roster);
+  const removals: Removal[] = [];
+  const binding: PendingProposal[] = [];
+  const policies: PendingProposal[] = [];
   for (const pending of group.proposals.values()) {
-    const isCarried = proposals.some(({ ref }) => ref !== undefined && equal(ref, pending.ref));
-    if (isCarried) continue;
-    throw new Failure(
-      'INVALID_PROPOSAL',
-      'a member wants to leave, and the commit does not carry its proposal',
-    );
+    const { actor, message } = pending;
+    const { proposal } = message;
+    const isHub = actor.kind === 'external';
+    if ('remove' in proposal) {
+      const leafIndex = proposal.remove.removed;
+      const who = actor.kind === 'member' ? (members.get(actor.leafIndex) ?? 'hub') : 'hub';
+      const form = isHub ? 'external' : 'by-reference';
+      removals.push({ leafIndex, by: { who, form } });
+      if (isHub || who === members.get(leafIndex)) binding.push(pending);
+    } else if (isHub && 'groupContextExtensions' in proposal) {
+      policies.push(pending);
+    }
   }
+  return { removals, binding, policies };
 }
 
-function addedMembers({ config }: Desk, { added, authenticatedData }: StagedCommit): AddedMember[] {
+function carries({ proposals }: StagedCommit, pending: PendingProposal): boolean {
+  return proposals.some(({ ref }) => ref !== undefined && equal(ref, pending.ref));
+}
+
+function assertCarries(staged: StagedCommit, binding: readonly PendingProposal[]): void {
+  if (binding.every((pending) => carries(staged, pending))) return;
+  throw new Failure(
+    'INVALID_PROPOSAL',
+    'a member is leaving or is removed by the hub, and the commit does not carry the proposal',
+  );
+}
+
+/** The hash of a policy of the hub that the commit left out, though nothing kept it from it. */
+function leftOutPolicy(
+  { crypto }: Desk,
+  staged: StagedCommit,
+  policies: readonly PendingProposal[],
+): Uint8Array | undefined {
+  const leftOut = policies.find((pending) => !carries(staged, pending));
+  const proposal = leftOut?.message.proposal;
+  if (proposal === undefined || !('groupContextExtensions' in proposal)) return undefined;
+  const { extensions } = proposal.groupContextExtensions;
+  const contents = extensionOf(extensions, EXTENSION.roomState);
+  if (contents === undefined) return undefined;
+  return crypto.sha256(encodePolicy(decodeRoomState(contents).roles));
+}
+
+function addedMembers(
+  { config, clock }: Desk,
+  { added, authenticatedData }: StagedCommit,
+): AddedMember[] {
   const declared = parseDeclaredLeaves(authenticatedData);
   const keys = added.map(({ leaf }) => leaf.signaturePublicKey);
   matchDeclared(keys, declared);
+  const activeMonth = monthOf(clock.now());
   return added.map(({ leafIndex, leaf, keyPackage }, at) => {
     assertPseudonym(leaf);
     const contents = extensionOf(keyPackage.extensions, EXTENSION.queueConfig);
@@ -99,7 +194,8 @@ function addedMembers({ config }: Desk, { added, authenticatedData }: StagedComm
     }
     const queue = parseQueueConfig(contents, config.domain, 'commit');
     const { leafSignatureKey, participant, wrappedLinkKey } = declared[at] ?? missing();
-    return { leafIndex, signatureKey: leafSignatureKey, participant, wrappedLinkKey, queue };
+    const signatureKey = leafSignatureKey;
+    return { leafIndex, signatureKey, participant, wrappedLinkKey, queue, activeMonth };
   });
 }
 

@@ -10,6 +10,7 @@ import { dayOf } from './config.ts';
 import { mortal } from './desk.ts';
 import type { Desk } from './desk.ts';
 import { admitEpoch } from './domain/message-epoch.ts';
+import { assertNotFrozen } from './domain/roster.ts';
 import type { Roster } from './domain/roster.ts';
 import type { Ear } from './ear.ts';
 import { OutboxDraft, toOthers } from './fan-out.ts';
@@ -134,6 +135,10 @@ class Batch {
       return openAnswer(ear, digest, earlier, member.signatureKey).acceptedAtMs;
     }
     if (member.isLeaving) throw new Failure('NOT_ALLOWED', 'whoever leaves is heard no more');
+    assertNotFrozen(roster);
+    if (!roster.speaking.has(member.role)) {
+      throw new Failure('NOT_ALLOWED', 'your role in this room does not let you write');
+    }
     admitEpoch(message.epoch, row.epoch, BigInt(this.#desk.config.limits.epochTolerance));
 
     const acceptedAtMs = BigInt(this.#now);

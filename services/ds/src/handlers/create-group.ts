@@ -15,7 +15,7 @@ import { openAnswer, sealAnswer } from '../answers.ts';
 import { dayOf } from '../config.ts';
 import { change, earOf, mlsGroupId, tlsOf } from '../desk.ts';
 import type { Decided, Desk } from '../desk.ts';
-import { encodeRoster, rosterOf } from '../domain/roster.ts';
+import { encodeRoster, restOf, rosterOf } from '../domain/roster.ts';
 import type { Roster } from '../domain/roster.ts';
 import type { Ear } from '../ear.ts';
 import { assertPseudonym, parseDeclaredLeaf, parseQueueConfig } from '../leaves.ts';
@@ -106,7 +106,11 @@ function foundingGroup(
   return group;
 }
 
-function foundingRoster({ config }: Desk, request: CreateGroupRequest, group: PublicGroup): Roster {
+function foundingRoster(
+  { config, clock }: Desk,
+  request: CreateGroupRequest,
+  group: PublicGroup,
+): Roster {
   const room = roomOf(group);
   const declared = parseDeclaredLeaf(request.addedLeaf);
   const queue = parseQueueConfig(request.queueConfig, config.domain, 'queue_config');
@@ -127,13 +131,16 @@ function foundingRoster({ config }: Desk, request: CreateGroupRequest, group: Pu
     leafIndex,
     signatureKey: declared.leafSignatureKey,
     participant,
+    role: 'owner' as const,
     wrappedLinkKey,
     queue,
     joinedEpoch: 0n,
     hasCommitted: true,
     isLeaving: false,
+    activeMonth: monthOf(clock.now()),
+    resyncs: { day: 0, count: 0 },
   };
-  return rosterOf([creator], joinSecretHashOf(request, room.kind === 'dm'));
+  return rosterOf([creator], restOf(room, joinSecretHashOf(request, room.kind === 'dm')));
 }
 
 function joinSecretHashOf(

@@ -1,9 +1,10 @@
 import { equal } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
-import { leafOf, merge, roomOf, treeBytes } from '@roost/mls/public-group';
+import { monthOf } from '@roost/core/time';
+import { leafOf, merge, treeBytes } from '@roost/mls/public-group';
 import type { CommitMessage } from '@roost/mls/message';
 import type { PublicGroup, StagedCommit } from '@roost/mls/public-group';
-import { authorize } from '@roost/mls/room';
+import type { RoomState } from '@roost/mls/room';
 import { stageCommit } from '@roost/mls/stage';
 import type { Executor } from '@roost/postgres/executor';
 import type {
@@ -13,6 +14,7 @@ import type {
   JoinGroupResponse,
 } from '@roost/proto/roost/delivery/v1/delivery';
 import { messageDigest, openAnswer } from '../answers.ts';
+import { authorizeEntry } from '../commit-effect.ts';
 import { change, draftOf, earOf, look, tlsOf } from '../desk.ts';
 import type { Decided, Desk } from '../desk.ts';
 import { matchDeclared, rosterAfterJoin } from '../domain/commit.ts';
@@ -92,7 +94,7 @@ async function decide(
   const group = await desk.vault.state(tx, ear, row);
   const now = desk.clock.now();
   const staged = stageCommit(group, message, { groupInfo: submitted.groupInfo, now });
-  const joined = judgeJoin(group, opened, submitted, staged);
+  const joined = judgeJoin(desk, { group, ...opened }, submitted, staged);
   const epoch = row.epoch + 1n;
   const acceptedAtMs = BigInt(now);
   const changed = await advance(desk, tx, {
@@ -135,11 +137,11 @@ function assertMayJoin({ crypto }: Desk, { roster }: Opened, joinSecret: Uint8Ar
 }
 
 function judgeJoin(
-  group: PublicGroup,
-  { roster }: Opened,
+  desk: Desk,
+  { group, roster }: { readonly group: PublicGroup } & Opened,
   { key, queue }: Submitted,
   staged: StagedCommit,
-): AddedMember {
+): { readonly joined: AddedMember; readonly room: RoomState } {
   const { leafIndex } = staged.actor.kind === 'joiner' ? staged.actor : notExternal();
   const leaf = leafOf(staged.next, leafIndex);
   if (leaf === undefined || !equal(leaf.signaturePublicKey, key)) {
@@ -152,8 +154,11 @@ function judgeJoin(
   const declared = parseDeclaredLeaves(staged.authenticatedData);
   matchDeclared([leaf.signaturePublicKey], declared);
   const { participant, wrappedLinkKey, leafSignatureKey } = declared[0] ?? notExternal();
-  authorize(roomOf(group), participantsOf(roster.members), participant, { kind: 'external_join' });
-  return { leafIndex, signatureKey: leafSignatureKey, participant, wrappedLinkKey, queue };
+  const room = authorizeEntry(group, roster, staged, participant);
+  const signatureKey = leafSignatureKey;
+  const activeMonth = monthOf(desk.clock.now());
+  const joined = { leafIndex, signatureKey, participant, wrappedLinkKey, queue, activeMonth };
+  return { joined, room };
 }
 
 function notExternal(): never {

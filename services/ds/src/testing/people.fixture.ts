@@ -11,6 +11,7 @@ import { externalSenderOf, externalSendersExtension } from '@roost/mls/hub';
 import { treeBytes } from '@roost/mls/public-group';
 import { encodeRoomState, parseParticipantId } from '@roost/mls/room';
 import type { RoomKind, RoomState } from '@roost/mls/room';
+import { foundingRoom, templateOf } from '@roost/mls/templates';
 import { foundGroup, newActor } from '@roost/mls/testing';
 import type { Actor } from '@roost/mls/testing';
 import type { CreateGroupRequest } from '@roost/proto/roost/delivery/v1/delivery';
@@ -86,8 +87,7 @@ export function where({ id, earKey }: Room) {
 
 export function roomStateOf(owner: Person, kind: RoomKind, title = ''): RoomState {
   const participant = parseParticipantId(owner.participantId);
-  const entries = [{ participant, role: 'owner' as const }];
-  return { kind, defaultRole: 'ordinary', sealedTitle: utf8(title), entries };
+  return foundingRoom(templateOf(kind), participant, utf8(title));
 }
 
 /** What a founding may say otherwise than usual. */
