@@ -43,6 +43,29 @@ export function stageCommit(
   message: CommitMessage,
   { groupInfo, welcome, now }: CommitContext,
 ): StagedCommit {
+  const { staged, signer } = followCommit(group, message, now);
+  const { contextTls, tree } = staged.next;
+  const { confirmationTag } = message;
+  checkGroupInfo(tree, groupInfo, { contextTls, confirmationTag, signer });
+  checkWelcome(group.suite, welcome, staged.added);
+  return { ...staged, next: { ...staged.next, groupInfoTls: Uint8Array.from(groupInfo) } };
+}
+
+/** A commit that was judged by itself, and the leaf that has to sign the GroupInfo after it. */
+export interface FollowedCommit {
+  readonly staged: StagedCommit;
+  readonly signer: number;
+}
+
+/**
+ * What `stageCommit` says of the commit alone: for whoever has no GroupInfo to compare. The group
+ * that follows keeps the GroupInfo of the epoch before.
+ */
+export function followCommit(
+  group: PublicGroup,
+  message: CommitMessage,
+  now: number,
+): FollowedCommit {
   checkAddress(group, message);
   const { path } = message.commit;
   const isExternal = message.sender.senderType === 'new_member_commit';
@@ -70,15 +93,11 @@ export function stageCommit(
     applyPath(tree, path, { groupId: group.context.groupId, leafIndex, added, isExternal });
   }
   const { extensions } = effects;
-  const next = nextGroup(group, message, { tree: tree.finish(), extensions, groupInfo });
+  const next = nextGroup(group, message, { tree: tree.finish(), extensions });
   checkMembersSupport(next.tree, next.context);
-  const { confirmationTag } = message;
-  const expected = { contextTls: next.contextTls, confirmationTag, signer: leafIndex };
-  checkGroupInfo(next.tree, groupInfo, expected);
-  checkWelcome(group.suite, welcome, effects.added);
 
   const actor: Actor = { kind: isExternal ? 'joiner' : 'member', leafIndex };
-  return {
+  const staged: StagedCommit = {
     kind: 'commit',
     next,
     actor,
@@ -89,6 +108,7 @@ export function stageCommit(
     proposals: isExternal ? proposals.map((proposal) => ({ ...proposal, actor })) : proposals,
     authenticatedData: message.authenticatedData,
   };
+  return { staged, signer: leafIndex };
 }
 
 export interface ProposalRules {
@@ -183,14 +203,13 @@ function addJoiner(tree: TreeDiff, { commit }: CommitMessage): number {
 interface Outcome {
   readonly tree: Tree;
   readonly extensions: Effects['extensions'];
-  readonly groupInfo: Uint8Array;
 }
 
 /** §8.1, §8.2, §12.4.2: the state of the next epoch. Proposals die with their epoch. */
 function nextGroup(
   group: PublicGroup,
   message: CommitMessage,
-  { tree, extensions, groupInfo }: Outcome,
+  { tree, extensions }: Outcome,
 ): PublicGroup {
   const { suite } = group;
   // ConfirmedTranscriptHashInput is `wire_format, content, signature`.
@@ -210,7 +229,7 @@ function nextGroup(
     contextTls: encodeGroupContext(context),
     tree,
     interimTranscriptHash: interimHash(suite, confirmedTranscriptHash, message.confirmationTag),
-    groupInfoTls: Uint8Array.from(groupInfo),
+    groupInfoTls: group.groupInfoTls,
     proposals: new Map(),
   };
 }
