@@ -58,7 +58,7 @@ test('three share a group: all hear each other, one is removed, one leaves', asy
   await emil.client.setTitle(chat, 'A long trip');
   expect((await finn.until('title')).title).toBe('A long trip');
 
-  await expect(emil.client.remove(chat, 'finn')).rejects.toThrow('only an owner');
+  await expect(emil.client.remove(chat, 'finn')).rejects.toThrow('your role in this room');
   await dora.client.remove(chat, 'finn');
   expect((await finn.until('gone')).by).toBe('dora@home.example');
   await emil.until('removed');

@@ -246,15 +246,18 @@ test('roles are given by owners, also to those who come back', async () => {
   await quiet(house);
   await catchUp(house, alice, room);
 
-  // Carol is an owner, goes, and leaves her entry behind: it makes nobody an owner again.
+  // Carol is an owner and goes: her role is cleared by the commit that takes her out.
   const crowned = withRole(roomSeenBy(alice), parseParticipantId(carol.participantId), 'owner');
   await commit(house, alice, room, { add: [carol], room: crowned });
-  await commit(house, alice, room, { remove: [carol] });
+  const untidy = await prepare(alice, room, { remove: [carol] });
+  await expectRefusal(client.commit(untidy.request, asMember(alice)), 'NOT_ALLOWED');
+  await commit(house, alice, room, { remove: [carol], room: titled });
   await quiet(house);
   await catchUp(house, bob, room, 1);
   const back = await person('carol again', { siblingOf: carol });
-  const byOrdinary = await prepare(bob, room, { add: [back] });
+  const byOrdinary = await prepare(bob, room, { add: [back], room: crowned });
   await expectRefusal(client.commit(byOrdinary.request, asMember(bob)), 'NOT_ALLOWED');
+  await commit(house, bob, room, { add: [back] });
 });
 
 test('a message is taken for the epoch and two before it, with the current epoch told', async () => {
