@@ -22,6 +22,8 @@ export interface Heard {
   readonly said: string;
   readonly failure?: Failure;
   readonly message?: Uint8Array;
+  /** By gRPC: all that came but the message, as it came, without what tells the time. */
+  readonly headers?: string;
 }
 
 const NOTHING = Symbol('no answer');
@@ -60,7 +62,8 @@ export class Wire {
     session.destroy();
     if (isOpen) return { said: 'OPEN' };
     const status = statusIn((name) => textOf(headers[name]));
-    return heardOf(status, `HTTP ${textOf(headers[':status']) ?? 'nothing'}`, messages[0]);
+    const heard = heardOf(status, `HTTP ${textOf(headers[':status']) ?? 'nothing'}`, messages[0]);
+    return { ...heard, headers: JSON.stringify({ ...headers, date: '' }) };
   }
 
   /** By gRPC-web; a stream is not waited for beyond its refusal. */
