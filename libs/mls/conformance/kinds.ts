@@ -1,6 +1,8 @@
 import type { VectorKind } from '@roost/core/vectors';
 import { deserialization, messages, transcriptHashes } from './objects.ts';
 import { cryptoBasics, keySchedule, pskSecret, secretTree } from './secrets.ts';
+import { messageProtection } from './protection.ts';
+import { treekem } from './treekem.ts';
 import { treeMath, treeOperations, treeValidation } from './trees.ts';
 
 /** Every kind of vector that the MLS working group publishes. */
@@ -15,4 +17,6 @@ export const mlsKinds: readonly VectorKind[] = [
   keySchedule,
   pskSecret,
   secretTree,
+  treekem,
+  messageProtection,
 ];

@@ -89,7 +89,11 @@ async function checkBasics(suite: CiphersuiteImpl, vector: CryptoBasics): Promis
   same('DeriveSecret', derived, derive.out);
   const tree = vector.derive_tree_secret;
   const ofTree = await deriveTreeSecret(
-    ...([vectorBytes(tree.secret), tree.label, tree.generation, tree.length, kdf] as const),
+    vectorBytes(tree.secret),
+    tree.label,
+    tree.generation,
+    tree.length,
+    kdf,
   );
   same('DeriveTreeSecret', ofTree, tree.out);
 
@@ -202,9 +206,7 @@ async function checkEpoch(
   const externalPub = await suite.hpke.exportPublicKey(external.publicKey);
   same('external_pub', externalPub, epoch.external_pub);
   const { label, context: about, length, secret } = epoch.exporter;
-  const exported = await mlsExporter(
-    ...([keys.exporterSecret, label, vectorBytes(about), length, suite] as const),
-  );
+  const exported = await mlsExporter(keys.exporterSecret, label, vectorBytes(about), length, suite);
   same('the exported secret', exported, secret);
   return keys.initSecret;
 }
