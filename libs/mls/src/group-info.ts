@@ -49,7 +49,9 @@ export function checkGroupInfoItself(tree: TreeView, info: GroupInfo): void {
     throw mismatch('the GroupInfo has an extension twice (RFC 9420 §12.4.3)');
   }
   if (extensionOf(info.extensions, EXTENSION.ratchetTree) !== undefined) {
-    throw mismatch('the GroupInfo carries the ratchet tree, which the server serves itself');
+    throw mismatch(
+      'the GroupInfo carries the ratchet tree, which is served beside it (RFC 9420 §12.4.3.3)',
+    );
   }
   checkExternalPub(tree.suite, info);
   const signer = tree.leafAt(info.signer);
@@ -87,10 +89,11 @@ export function checkWelcome(
 ): void {
   if (tls === undefined) {
     if (added.length === 0) return;
-    throw welcomeMismatch('the commit adds members and has no Welcome');
+    throw welcomeMismatch('the commit adds members and has no Welcome (RFC 9420 §12.4.3.1)');
   }
   const welcome = parseWelcome(tls);
-  if (added.length === 0) throw welcomeMismatch('the commit adds nobody and has a Welcome');
+  if (added.length === 0)
+    throw welcomeMismatch('the commit adds nobody and has a Welcome (RFC 9420 §12.4.3.1)');
   if (welcome.cipherSuite !== suite.name) {
     throw welcomeMismatch('the Welcome has another ciphersuite (RFC 9420 §12.4.3.1)');
   }
@@ -100,7 +103,9 @@ export function checkWelcome(
     offered.length === wanted.length &&
     wanted.every((ref, at) => compare(ref, offered[at] ?? NOTHING) === 0);
   if (!same) {
-    throw welcomeMismatch('the Welcome is not for exactly those whom the commit adds');
+    throw welcomeMismatch(
+      'the Welcome is not for exactly those who are added (RFC 9420 §12.4.3.1)',
+    );
   }
   for (const { encryptedGroupSecrets } of welcome.secrets) {
     if (encryptedGroupSecrets.kemOutput.length !== suite.encryptionKeyBytes) {

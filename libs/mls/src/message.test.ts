@@ -3,11 +3,13 @@ import { concat, utf8 } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import { nodeCrypto } from '@roost/crypto/node';
 import fc from 'fast-check';
+import { decodeUint8, encodeUint8 } from 'ts-mls/codec/number.js';
 import { createApplicationMessage, createProposal } from 'ts-mls/createMessage.js';
 import { createCommit } from 'ts-mls/createCommit.js';
 import { encodeMlsMessage } from 'ts-mls/message.js';
 import { keyPackageRef } from './key-package.ts';
 import {
+  decodeStrict,
   parseApplication,
   parseGroupInfo,
   parseHandshake,
@@ -72,7 +74,12 @@ test('§6: handshakes are PublicMessages and application messages PrivateMessage
   });
   expect(failureOf(() => parseHandshake(open)).message).toContain('not encrypted');
   expect(failureOf(() => parseHandshake(application)).message).toContain('PublicMessage');
-  expect(failureOf(() => parseApplication(scene.update.tls)).message).toContain('PrivateMessage');
+  expect(failureOf(() => parseApplication(scene.update.tls)).message).toBe(
+    'an application message is not a PrivateMessage (RFC 9420 §6)',
+  );
+  expect(failureOf(() => parseKeyPackage(application)).message).toBe(
+    'not a KeyPackage (RFC 9420 §10)',
+  );
 });
 
 describe('hostile bytes', () => {
@@ -146,6 +153,17 @@ describe('hostile bytes', () => {
       }),
     );
   });
+});
+
+test('§2.1: what does not decode, or would be encoded otherwise, is refused', () => {
+  const read = (...bytes: number[]) =>
+    decodeStrict(Uint8Array.from(bytes), 'it', decodeUint8, encodeUint8);
+
+  expect(read(7)).toBe(7);
+  expect(failureOf(() => read()).message).toBe('it does not decode');
+  expect(failureOf(() => read(7, 7)).message).toBe(
+    'it has trailing bytes or is not canonical (RFC 9420 §2.1)',
+  );
 });
 
 test('a Welcome is split by joiner', async () => {

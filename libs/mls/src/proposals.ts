@@ -74,9 +74,6 @@ export function checkProposal(
   scene: Scene,
   { proposal, actor }: Pick<ResolvedProposal, 'proposal' | 'actor'>,
 ): void {
-  if (actor.kind === 'newcomer' && proposal.proposalType !== 'add') {
-    throw invalidProposal('who is no member yet proposes its own Add only (RFC 9420 §12.1.8)');
-  }
   switch (proposal.proposalType) {
     case 'add':
       return checkKeyPackage(tree.suite, proposal.add.keyPackage, scene.now);

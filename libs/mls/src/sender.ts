@@ -22,9 +22,10 @@ export function checkAddress(group: PublicGroup, message: HandshakeMessage): voi
 /** §6: a sender that exists. Whoever is not yet a member may be let propose its own Add. */
 export function senderOf(
   group: PublicGroup,
-  { sender }: HandshakeMessage,
+  message: HandshakeMessage,
   admitNewMemberProposals: boolean,
 ): Exclude<Actor, { readonly kind: 'joiner' }> {
+  const { sender } = message;
   switch (sender.senderType) {
     case 'member':
       if (group.tree.leafAt(sender.leafIndex) === undefined) {
@@ -37,8 +38,11 @@ export function senderOf(
       }
       return { kind: 'external', senderIndex: sender.senderIndex };
     case 'new_member_proposal':
-      if (admitNewMemberProposals) return { kind: 'newcomer' };
-      throw invalid('nobody proposes itself as a member here (RFC 9420 §12.1.8)');
+      if (!admitNewMemberProposals) {
+        throw invalid('nobody proposes itself as a member here (RFC 9420 §12.1.8)');
+      }
+      if (message.kind === 'proposal' && 'add' in message.proposal) return { kind: 'newcomer' };
+      throw invalid('who is no member yet proposes its own Add only (RFC 9420 §12.1.8)');
     case 'new_member_commit':
       throw invalid('a proposal does not come from an external commit (RFC 9420 §6)');
   }

@@ -1,6 +1,7 @@
 import { utf8 } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import type { Crypto } from '@roost/crypto/crypto';
+import type { CiphersuiteName } from 'ts-mls/crypto/ciphersuite.js';
 import { signWithLabel } from 'ts-mls/crypto/signature.js';
 import type { Extension } from 'ts-mls/extension.js';
 import { encodeExternalSenders } from 'ts-mls/externalSender.js';
@@ -10,6 +11,7 @@ import { encodeLeafNodeTBS } from 'ts-mls/leafNode.js';
 import type { Proposal } from 'ts-mls/proposal.js';
 import type { ProposalOrRef } from 'ts-mls/proposalOrRefType.js';
 import { EXTENSION } from './extensions.ts';
+import { ciphersuiteOf, SUITE_1 } from './provider.ts';
 import type { PublicGroup } from './public-group.ts';
 import { encodeRoomState } from './room.ts';
 import { templateNamed } from './templates.ts';
@@ -19,6 +21,7 @@ import type { Actor, MadeCommit } from './testing.ts';
 
 /** A group at epoch 1 of a, b and c (leaves 0 to 2), and three commits that it would take. */
 export interface TestScene {
+  readonly crypto: Crypto;
   readonly group: PublicGroup;
   readonly a: Actor;
   readonly b: Actor;
@@ -35,12 +38,16 @@ export interface TestScene {
   readonly external: MadeCommit;
 }
 
-export async function makeScene(crypto: Crypto): Promise<TestScene> {
-  const a = await newActor(crypto, 'a');
-  const b = await newActor(crypto, 'b');
-  const c = await newActor(crypto, 'c');
-  const hub = await newActor(crypto, 'hub');
-  const outsider = await newActor(crypto, 'outsider');
+export async function makeScene(
+  crypto: Crypto,
+  name: CiphersuiteName = SUITE_1,
+): Promise<TestScene> {
+  const suite = ciphersuiteOf(crypto, name);
+  const a = await newActor(crypto, 'a', { suite });
+  const b = await newActor(crypto, 'b', { suite });
+  const c = await newActor(crypto, 'c', { suite });
+  const hub = await newActor(crypto, 'hub', { suite });
+  const outsider = await newActor(crypto, 'outsider', { suite });
   const extensionData = encodeExternalSenders([hub.keyPackage.leafNode]);
   const founded = await foundGroup(crypto, a, utf8('group'), [
     roomExtension('title'),
@@ -49,7 +56,7 @@ export async function makeScene(crypto: Crypto): Promise<TestScene> {
   const filled = await makeCommit(a, [addOf(b), addOf(c)]);
   const group = await deliver(founded, filled, a, { members: [a], added: [b, c] });
   return {
-    ...{ group, a, b, c, hub, outsider },
+    ...{ crypto, group, a, b, c, hub, outsider },
     update: await makeCommit(a),
     add: await makeCommit(a, [addOf(outsider)]),
     external: await makeExternalCommit(outsider, group),

@@ -54,6 +54,9 @@ export function checkLeafCapabilities(suite: Suite, leaf: LeafNode): void {
   if (repeatedType(extensions) !== undefined) {
     throw invalid('a leaf has an extension twice (RFC 9420 §7.2)');
   }
+  if (extensions.map(typeOf).some((type) => isDefault(type) && type !== EXTENSION.applicationId)) {
+    throw invalid('a leaf has an extension that does not belong to it (RFC 9420 §17.3)');
+  }
   const unlisted = extensions.some(
     (extension) =>
       !isDefault(typeOf(extension)) && !capabilities.extensions.includes(typeOf(extension)),
@@ -124,6 +127,9 @@ export function checkKeyPackage(suite: Suite, keyPackage: KeyPackage, now: numbe
   }
   if (repeatedType(keyPackage.extensions) !== undefined) {
     throw invalid('a KeyPackage has an extension twice (RFC 9420 §10)');
+  }
+  if (keyPackage.extensions.map(typeOf).some(isDefault)) {
+    throw invalid('a KeyPackage has an extension that does not belong to it (RFC 9420 §17.3)');
   }
   checkLifetime(leafNode, now);
   checkLifetimeBound(leafNode, now);
