@@ -28,6 +28,7 @@ import { makeProof } from '@roost/identity/proof';
 import { parseParticipantId } from '@roost/mls/room';
 import { joinByWelcome, makeApplication, receive } from '@roost/mls/testing';
 import {
+  BadCommitKind,
   DeliveryServiceDefinition,
   type SendMessageRequest,
 } from '@roost/proto/roost/delivery/v1/delivery';
@@ -151,7 +152,19 @@ async function requestsOf(member: Person): Promise<ReadonlyMap<string, Uint8Arra
     createGroup: () => to.createGroup(founding, asNew(member)),
     commit: () => to.commit(request, signed),
     getExternalSender: () => undefined,
-    getExternalJoinInfo: () => to.getExternalJoinInfo({ ...at, joinSecret: NOTHING }, signed),
+    getExternalJoinInfo: () =>
+      to.getExternalJoinInfo({ ...at, joinSecret: NOTHING, participant: NOTHING }, signed),
+    getGroupInfo: () => to.getGroupInfo(at, signed),
+    resync: () => to.resync({ ...at, commit: made, groupInfo, queueConfig }, signed),
+    reportBadCommit: () =>
+      to.reportBadCommit({ ...at, epoch: 1n, kind: BadCommitKind.LINK }, signed),
+    publishRoom: () =>
+      to.publishRoom(
+        { ...at, name: 'Open', linkWrapperKey: at.earKey, participantKey: at.earKey },
+        signed,
+      ),
+    unpublishRoom: () => to.unpublishRoom(at, signed),
+    findRooms: () => undefined,
     joinGroup: () => to.joinGroup(joining, signed),
     propose: () => to.propose({ ...at, proposal }, signed),
     sendMessage: () => to.sendMessage({ ...at, message }, signed),

@@ -53,6 +53,8 @@ export const REASONS = {
   EPOCH_TOO_OLD: 'ABORTED',
   /** The message was made for an epoch that is not reached yet. */
   EPOCH_UNKNOWN: 'FAILED_PRECONDITION',
+  /** The group was given up for another one (ReInit): it is only read any more. */
+  GROUP_FROZEN: 'FAILED_PRECONDITION',
   /** The claim found no KeyPackage at all. */
   KEY_PACKAGES_EXHAUSTED: 'FAILED_PRECONDITION',
   /** The tokens of this period are drawn; `retry_after_ms` tells when the next period begins. */

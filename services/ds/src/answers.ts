@@ -11,6 +11,8 @@ export interface Answer {
   readonly acceptedAtMs: bigint;
   /** The leaf key of the sender. */
   readonly sender: Uint8Array;
+  /** So many proposals of the hub followed, at the beginning of the log of that epoch. */
+  readonly followed?: number;
 }
 
 /** The name of an MLS message among the answers. */
@@ -20,7 +22,11 @@ export function messageDigest(crypto: Crypto, ear: Ear, tls: Uint8Array): Uint8A
 
 export function sealAnswer(ear: Ear, digest: Uint8Array, answer: Answer): Uint8Array<ArrayBuffer> {
   const content = encode((writer) =>
-    writer.u64(answer.epoch).u64(answer.acceptedAtMs).fixed(answer.sender),
+    writer
+      .u64(answer.epoch)
+      .u64(answer.acceptedAtMs)
+      .fixed(answer.sender)
+      .u16(answer.followed ?? 0),
   );
   return ear.seal({ kind: 'accepted', digest }, content);
 }
@@ -31,13 +37,14 @@ export function openAnswer(
   digest: Uint8Array,
   sealed: Uint8Array,
   sender: Uint8Array,
-): Answer {
+): Required<Answer> {
   const content = ear.open({ kind: 'accepted', digest }, sealed);
   if (content === undefined) throw new Failure('NOT_ALLOWED', 'this message was sent before');
   const answer = decodeAll(content, 'answer', (reader) => ({
     epoch: reader.u64(),
     acceptedAtMs: reader.u64(),
     sender: reader.fixed(KEY_BYTES),
+    followed: reader.u16(),
   }));
   if (!equal(answer.sender, sender)) {
     throw new Failure('NOT_ALLOWED', 'another member sent this message before');

@@ -35,7 +35,7 @@ export function judgeCommit(
 ): CommitEffect {
   assertNotFrozen(roster);
   const pending = pendingOf(group, roster);
-  assertCarries(staged, pending.binding);
+  assertCarries(staged, pending.binding, committer);
   assertSameExtensions(group, staged.next);
   for (const leafIndex of staged.updated) assertSameLeaf(group, staged.next, leafIndex);
 
@@ -155,8 +155,15 @@ function carries({ proposals }: StagedCommit, pending: PendingProposal): boolean
   return proposals.some(({ ref }) => ref !== undefined && equal(ref, pending.ref));
 }
 
-function assertCarries(staged: StagedCommit, binding: readonly PendingProposal[]): void {
-  if (binding.every((pending) => carries(staged, pending))) return;
+/** Nobody commits the own removal (RFC 9420 §12.2): that of the committer is proposed again. */
+function assertCarries(
+  staged: StagedCommit,
+  binding: readonly PendingProposal[],
+  { leafIndex }: Member,
+): void {
+  const removesCommitter = ({ message: { proposal } }: PendingProposal): boolean =>
+    'remove' in proposal && proposal.remove.removed === leafIndex;
+  if (binding.every((each) => carries(staged, each) || removesCommitter(each))) return;
   throw new Failure(
     'INVALID_PROPOSAL',
     'a member is leaving or is removed by the hub, and the commit does not carry the proposal',

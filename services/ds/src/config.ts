@@ -1,4 +1,6 @@
 import type { Domain } from '@roost/core/ids';
+import type { RoomKind } from '@roost/mls/roles';
+import type { TemplateName } from '@roost/mls/templates';
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '@roost/core/time';
 
 /** What an operator may set. Quantities have their defaults in `dsDefaults`. */
@@ -6,6 +8,8 @@ export interface DsConfig {
   /** The home domain: the hub of all groups here. */
   readonly domain: Domain;
   readonly limits: DsLimits;
+  /** The policies that the hub proposes to rooms of a kind, by the names of templates. */
+  readonly roomPolicies?: Partial<Readonly<Record<RoomKind, TemplateName>>>;
   readonly dispatch: DispatchConfig;
 }
 
@@ -19,6 +23,14 @@ export interface DsLimits {
   readonly logDays: number;
   /** How long a joiner may take: as long as KeyPackages live. */
   readonly joinInfoDays: number;
+  /** Members that show no life for so many months are proposed for removal. */
+  readonly inactiveMonths: number;
+  /** Groups that nobody used for so many months are deleted. */
+  readonly groupMonths: number;
+  /** How often a client may come back by itself, a day. */
+  readonly resyncsPerDay: number;
+  /** How many rooms the directory holds. */
+  readonly publicRoomsMax: number;
   readonly cacheBytesMax: number;
 }
 
@@ -44,6 +56,10 @@ export const dsDefaults: Omit<DsConfig, 'domain'> = {
     pageBytesMax: MIB,
     logDays: 90,
     joinInfoDays: 90,
+    inactiveMonths: 6,
+    groupMonths: 24,
+    resyncsPerDay: 3,
+    publicRoomsMax: 10_000,
     cacheBytesMax: 256 * MIB,
   },
   dispatch: {

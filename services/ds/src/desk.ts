@@ -13,6 +13,7 @@ import type { FanOutKeys } from './fan-out.ts';
 import { OutboxDraft } from './fan-out.ts';
 import type { Hub } from './hub.ts';
 import type { Line } from './line.ts';
+import type { Calm } from './tend.ts';
 import { findHeads } from './store/outbox.ts';
 import type { Vault } from './vault.ts';
 
@@ -39,6 +40,7 @@ export interface Desk {
   readonly line: Line;
   readonly keys: FanOutKeys;
   readonly hub: Hub;
+  readonly calm: Calm;
   readonly events: DsEvents;
   readonly faults: Faults;
   /** Tells the dispatcher that something waits. A lost call loses nothing. */

@@ -1,5 +1,5 @@
 import { decodeBusAnswer, encodeBusBatch, firstPair, PARTITIONS } from '@roost/bus/frames';
-import type { BusEvent, Pair } from '@roost/bus/frames';
+import type { BusAnswer, BusEvent, Pair } from '@roost/bus/frames';
 import type { Bus } from '@roost/bus/ports';
 import { GroupId } from '@roost/core/ids';
 import type { Domain, Uuid } from '@roost/core/ids';
@@ -10,6 +10,8 @@ import type { DispatchConfig } from './config.ts';
 import type { Faults } from './desk.ts';
 import { isBefore, nextStep } from './domain/numbering.ts';
 import type { DsEvents } from './events.ts';
+import { handleDigest } from './fan-out.ts';
+import { insertDeadQueues } from './store/dead-queues.ts';
 import {
   deleteUpTo,
   listHeads,
@@ -25,6 +27,7 @@ export interface DispatcherPorts {
   readonly database: Database;
   readonly bus: Bus;
   readonly crypto: Crypto;
+  readonly transportKey: Uint8Array;
   readonly events: DsEvents;
   readonly faults: Faults;
 }
@@ -161,10 +164,23 @@ export class Dispatcher {
     const batch = encodeBusBatch({ source: this.#home, events });
     const options = { timeoutMs, signal: this.#stop.signal };
     const answer = decodeBusAnswer(await this.#ports.bus.request(partition, batch, options));
-    if (answer.gone.length > 0) this.#ports.events.queuesGone(answer.gone.length);
+    await this.#noteGone(answer.gone);
     // Another hub's groups are none of ours, whatever the receiver says.
     const ours = answer.marks.filter(({ groupId }) => groupId.domain === this.#home);
     return new Map(ours.map(({ groupId, mark }) => [groupId.uuid, mark]));
+  }
+
+  /** Whoever lost its queue is proposed for removal by the next request that opens the group. */
+  async #noteGone(gone: BusAnswer['gone']): Promise<void> {
+    const ours = gone.filter(({ groupId }) => groupId.domain === this.#home);
+    if (ours.length === 0) return;
+    const { database, crypto, transportKey, events } = this.#ports;
+    events.queuesGone(ours.length);
+    const rows = ours.map(({ groupId, handle }) => ({
+      id: groupId.uuid,
+      digest: handleDigest({ crypto, transportKey }, handle),
+    }));
+    await insertDeadQueues(database, rows);
   }
 
   /** What another replica left behind when it died. */

@@ -12,7 +12,8 @@ export type Place =
   | { readonly kind: 'state'; readonly epoch: bigint }
   | { readonly kind: 'join-info'; readonly epoch: bigint }
   | { readonly kind: 'log'; readonly epoch: bigint; readonly position: number }
-  | { readonly kind: 'accepted'; readonly digest: Uint8Array };
+  | { readonly kind: 'accepted'; readonly digest: Uint8Array }
+  | { readonly kind: 'reports' };
 
 /** Encryption at rest for one group, by the key that its members hold and each request carries. */
 export class Ear {
@@ -62,6 +63,7 @@ export class Ear {
     return encode((writer) => {
       writer.text(place.kind);
       writeScoped(writer, this.groupId);
+      if (place.kind === 'reports') return;
       if (place.kind === 'accepted') writer.opaque(place.digest);
       else writer.u64(place.kind === 'roster' ? place.version : place.epoch);
       if (place.kind === 'log') writer.u32(place.position);

@@ -1,17 +1,21 @@
 import { encodeGroupEvent } from '@roost/bus/group-event';
+import { assert } from '@roost/core/assert';
 import { monthOf } from '@roost/core/time';
 import type { CommitMessage } from '@roost/mls/message';
 import type { PublicGroup } from '@roost/mls/public-group';
 import { encodePublicGroup } from '@roost/mls/stored';
 import type { Executor } from '@roost/postgres/executor';
+import type { Accepted } from './answered.ts';
 import { sealAnswer } from './answers.ts';
 import { dayOf } from './config.ts';
 import type { Decided, Desk } from './desk.ts';
-import { awaitedEpochs, encodeRoster } from './domain/roster.ts';
+import { awaitedEpochs, encodeRoster, rosterOf, withMember } from './domain/roster.ts';
 import type { Roster } from './domain/roster.ts';
 import type { Ear } from './ear.ts';
-import type { Addressee, OutboxDraft } from './fan-out.ts';
+import { toOthers } from './fan-out.ts';
+import type { Addressee, Delivery, OutboxDraft } from './fan-out.ts';
 import { encodeJoinInfo, joinInfoOf } from './join-info.ts';
+import { logProposals } from './proposing.ts';
 import {
   advanceGroup,
   insertJoinInfo,
@@ -21,6 +25,7 @@ import {
 } from './store/groups.ts';
 import type { GroupRow } from './store/groups.ts';
 import { insertAccepted, insertLog } from './store/log.ts';
+import { dueEvents, policyEvent } from './tending.ts';
 
 /** A commit that was found good, and what it leads to. */
 export interface EpochChange {
@@ -31,6 +36,8 @@ export interface EpochChange {
   readonly message: CommitMessage;
   readonly digest: Uint8Array;
   readonly sender: Uint8Array;
+  /** The place of whoever committed, in the epoch that begins. */
+  readonly actor: number;
   readonly acceptedAtMs: bigint;
   readonly group: PublicGroup;
   readonly roster: Roster;
@@ -40,41 +47,86 @@ export interface EpochChange {
   readonly welcomes: readonly Addressee[];
 }
 
-/** Brings a group into its next epoch: everything that follows from a commit, in its transaction. */
-export async function advance(
-  desk: Desk,
-  tx: Executor,
-  changed: EpochChange,
-): Promise<Omit<Decided<never>, 'response'>> {
-  const { ear, row, draft, group, roster, digest } = changed;
-  const now = Number(changed.acceptedAtMs);
+/** What an epoch change does after its transaction, and what its committer is told. */
+export interface EpochBegun {
+  readonly accepted: Accepted;
+  readonly after: Omit<Decided<never>, 'response'>;
+}
+
+/**
+ * Brings a group into its next epoch: everything that follows from a commit, in its transaction. With
+ * it goes what the hub proposes for that epoch: what an external commit ended, and what is due.
+ */
+export async function advance(desk: Desk, tx: Executor, changed: EpochChange): Promise<EpochBegun> {
+  const { ear, row, draft, group, digest, acceptedAtMs } = changed;
+  const now = Number(acceptedAtMs);
   const next = {
     id: row.id,
     epoch: row.epoch + 1n,
     rosterVersion: row.rosterVersion + 1n,
     usedMonth: monthOf(now),
+    hasDead: row.hasDead,
   };
   const event = commitEvent(changed);
   draft.add(ear.groupId, { recipients: changed.recipients, groupEvent: event });
   draft.add(ear.groupId, { recipients: changed.welcomes, groupEvent: NOTHING });
+  const { roster, deliveries } = await followUp(desk, tx, changed, next);
+  for (const delivery of deliveries) draft.add(ear.groupId, delivery);
 
   const state = encodePublicGroup(group);
   const members = encodeRoster(roster);
+  const { sender } = changed;
+  const answer = { epoch: next.epoch, acceptedAtMs, sender, followed: deliveries.length };
+  const sealed = sealAnswer(ear, digest, answer);
   const rosterPlace = { kind: 'roster', version: next.rosterVersion } as const;
   await Promise.all([
     advanceGroup(tx, row.id, next.epoch, next.rosterVersion, next.usedMonth),
     putRoster(tx, row.id, ear.seal(rosterPlace, members)),
     putState(tx, row.id, ear.seal({ kind: 'state', epoch: next.epoch }, state)),
     logCommit(tx, changed, event),
-    insertAccepted(tx, [{ id: row.id, digest, sealed: answerOf(changed, next.epoch) }], dayOf(now)),
-    updateJoinInfos(tx, changed, next.epoch),
+    logProposals(tx, { ear, row: next, deliveries, acceptedAtMs }, 0),
+    insertAccepted(tx, [{ id: row.id, digest, sealed }], dayOf(now)),
+    updateJoinInfos(tx, { ...changed, roster }, next.epoch),
     draft.write(tx),
   ]);
   const keep = (): void => {
     desk.vault.keepRoster(ear, next, roster, members.length);
     desk.vault.keepState(ear, next, group, state.length);
   };
-  return { partitions: draft.partitions, keep };
+  const proposals = deliveries.map(({ groupEvent }) => ({ epoch: next.epoch, event: groupEvent }));
+  return {
+    accepted: { epoch: next.epoch, acceptedAtMs, proposals },
+    after: { partitions: draft.partitions, keep },
+  };
+}
+
+/** What the hub proposes for the epoch that begins, and the roster with it. */
+async function followUp(
+  desk: Desk,
+  tx: Executor,
+  { ear, group, roster, actor, acceptedAtMs }: EpochChange,
+  row: GroupRow,
+): Promise<{ readonly roster: Roster; readonly deliveries: readonly Delivery[] }> {
+  const active = withActive(roster, actor, row.usedMonth);
+  if (active.isFrozen) return { roster: active, deliveries: [] };
+  const tended = { ear, row, group, roster: active, actor, acceptedAtMs };
+  const events = await dueEvents(desk, tx, tended);
+  // A policy stands alone in its commit: it waits until nobody has to go.
+  const policy = events.length === 0 ? policyEvent(desk, tended) : undefined;
+  const all = policy === undefined ? events : [policy];
+  const recipients = toOthers(active.members, undefined);
+  return {
+    roster: rosterOf(active.members, { ...active, pending: all.length }),
+    deliveries: all.map((groupEvent) => ({ recipients, groupEvent })),
+  };
+}
+
+function withActive(roster: Roster, actor: number, activeMonth: number): Roster {
+  const member = roster.members.find(({ leafIndex }) => leafIndex === actor);
+  assert(member !== undefined, 'whoever commits is in the group that it leads to');
+  return member.activeMonth === activeMonth
+    ? roster
+    : withMember(roster, { ...member, activeMonth });
 }
 
 const NOTHING = new Uint8Array(0);
@@ -108,10 +160,6 @@ async function logCommit(
 
 /** Behind all proposals that an epoch can have. */
 const COMMIT_POSITION = 1_000_000;
-
-function answerOf({ ear, digest, acceptedAtMs, sender }: EpochChange, epoch: bigint): Uint8Array {
-  return sealAnswer(ear, digest, { epoch, acceptedAtMs, sender });
-}
 
 async function updateJoinInfos(
   tx: Executor,

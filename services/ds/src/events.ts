@@ -4,6 +4,11 @@ import type { Log } from '@roost/service/log';
 export interface DsEvents {
   /** Queues that members named are gone at their QS. */
   readonly queuesGone: (count: number) => void;
+  /** A member says that an accepted commit was bad. */
+  readonly badCommitReported: () => void;
+  /** What the hub proposes waits for another request. */
+  readonly tendingFailed: (error: unknown) => void;
+  readonly groupsExpired: (count: number) => void;
   readonly epochConflict: () => void;
   readonly dispatchFailed: (partition: number, attempt: number, error: unknown) => void;
   readonly gapTold: (partition: number) => void;
@@ -14,6 +19,9 @@ export interface DsEvents {
 export function dsEvents(log: Log): DsEvents {
   return {
     queuesGone: (count) => log.debug({ count }, 'queues of members are gone'),
+    badCommitReported: () => log.info({}, 'a member reported a bad commit'),
+    tendingFailed: (error) => log.warn({ error }, 'proposing removals failed; trying again later'),
+    groupsExpired: (count) => log.info({ count }, 'groups that nobody used were deleted'),
     epochConflict: () => log.debug({}, 'a commit lost the race for its epoch'),
     dispatchFailed: (partition, attempt, error) =>
       log.warn({ partition, attempt, error }, 'the bus did not take a batch; trying again'),

@@ -5,6 +5,7 @@ import {
   firstPair,
   sealFanOut,
 } from '@roost/bus/frames';
+import { concat, utf8 } from '@roost/core/bytes';
 import type { Domain, GroupId } from '@roost/core/ids';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Executor } from '@roost/postgres/executor';
@@ -32,6 +33,14 @@ export interface FanOutKeys {
   readonly crypto: Crypto;
   readonly transportKey: Uint8Array;
   readonly incarnation: number;
+}
+
+/** How a handle is noted where its key is not at hand. */
+export function handleDigest(
+  { crypto, transportKey }: Pick<FanOutKeys, 'crypto' | 'transportKey'>,
+  handle: Uint8Array,
+): Uint8Array<ArrayBuffer> {
+  return crypto.hmacSha256(transportKey, concat(HANDLE_LABEL, handle));
 }
 
 /** All members but the sender: its siblings hear of it like everybody else. */
@@ -105,6 +114,7 @@ interface PartPlace {
 }
 
 const NOTHING = new Uint8Array(0);
+const HANDLE_LABEL = utf8('Roost 1.0 DeadQueue');
 const PART_LIMITS = { recipientsMax: RECIPIENTS_MAX, bytesMax: PART_BYTES_MAX };
 
 function nameOf({ id, destination }: Pick<Head, 'id' | 'destination'>): string {

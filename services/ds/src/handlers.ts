@@ -7,9 +7,12 @@ import type { Desk } from './desk.ts';
 import { commit } from './handlers/commit.ts';
 import { createGroup } from './handlers/create-group.ts';
 import { deleteGroup } from './handlers/delete-group.ts';
+import { findRooms, publishRoom, unpublishRoom } from './handlers/directory.ts';
 import { getExternalJoinInfo, joinGroup } from './handlers/join-group.ts';
 import { propose } from './handlers/propose.ts';
-import { getJoinInfo, getLog } from './handlers/read.ts';
+import { getGroupInfo, getJoinInfo, getLog } from './handlers/read.ts';
+import { reportBadCommit } from './handlers/report.ts';
+import { resync } from './handlers/resync.ts';
 import { sendMessage } from './handlers/send-message.ts';
 import { updateQueueConfig } from './handlers/update-queue-config.ts';
 import type { Outcome, Send } from './sender.ts';
@@ -27,6 +30,15 @@ export function deliveryHandlers(
     propose: async (request, context) => await propose(desk, request, callingKey(context)),
     sendMessage: async (request, context) =>
       await sendMessage(desk, batcher, request, callingKey(context)),
+    getGroupInfo: async (request, context) =>
+      await getGroupInfo(desk, request, callingKey(context)),
+    resync: async (request, context) => await resync(desk, request, callingKey(context)),
+    reportBadCommit: async (request, context) =>
+      await reportBadCommit(desk, request, callingKey(context)),
+    publishRoom: async (request, context) => await publishRoom(desk, request, callingKey(context)),
+    unpublishRoom: async (request, context) =>
+      await unpublishRoom(desk, request, callingKey(context)),
+    findRooms: async (request) => await findRooms(desk, request),
     getJoinInfo: async (request, context) => await getJoinInfo(desk, request, callingKey(context)),
     getLog: async (request, context) => await getLog(desk, request, callingKey(context)),
     updateQueueConfig: async (request, context) => {

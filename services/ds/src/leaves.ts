@@ -53,8 +53,13 @@ export function assertPseudonym(leaf: Leaf): void {
  * A member may renew its identity link, not become somebody else: its key, its pseudonym and its
  * link key are what the others hold of it.
  */
-export function assertSameLeaf(before: PublicGroup, after: PublicGroup, leafIndex: number): void {
-  const [old, renewed] = [leafOf(before, leafIndex), leafOf(after, leafIndex)];
+export function assertSameLeaf(
+  before: PublicGroup,
+  after: PublicGroup,
+  leafIndex: number,
+  leafIndexAfter = leafIndex,
+): void {
+  const [old, renewed] = [leafOf(before, leafIndex), leafOf(after, leafIndexAfter)];
   if (old === undefined || renewed === undefined) return;
   const was = decodeLeafIdentity(identityOf(old));
   const is = decodeLeafIdentity(identityOf(renewed));

@@ -23,7 +23,7 @@ import {
   roomSeenBy,
   send,
 } from './testing/deeds.fixture.ts';
-import { asMember, asNew, person, where } from './testing/people.fixture.ts';
+import { NOTHING, asMember, asNew, person, where } from './testing/people.fixture.ts';
 import type { Person, Room } from './testing/people.fixture.ts';
 
 let house: House;
@@ -112,12 +112,12 @@ test('a proposal waits for its commit, however long that takes', async () => {
   await fresh.client.propose({ ...where(room), proposal }, asMember(bob));
   await quiet(fresh);
   await catchUp(fresh, alice, room);
-  const later = { now: () => fresh.clock.now() + 1_000 * DAY_MS };
-  await sweepExpired({ database: fresh.database, clock: later }, dsDefaults.limits);
+  const later = { now: () => fresh.clock.now() + 500 * DAY_MS };
+  await sweepExpired({ ...fresh.sweeping, clock: later }, dsDefaults.limits);
   await commit(fresh, alice, room);
 });
 
-test('only leaving is proposed, and only by the leaver', async () => {
+test('removals are proposed by those who may make them, each once, and Adds never', async () => {
   const { client } = house;
   const { room, people } = await together('alice', 'bob', 'carol');
   const [alice, bob, carol] = people as [Person, Person, Person];
@@ -125,7 +125,14 @@ test('only leaving is proposed, and only by the leaver', async () => {
     proposalType: 'remove',
     remove: { removed: leafIndexOf(alice, carol) },
   });
-  await expectRefusal(propose(alice, room, others), 'NOT_ALLOWED');
+  const bobsRemoval = await makeProposal(bob.actor, {
+    proposalType: 'remove',
+    remove: { removed: leafIndexOf(bob, carol) },
+  });
+  await expectRefusal(propose(bob, room, bobsRemoval), 'NOT_ALLOWED');
+  expect((await propose(alice, room, others)).result?.$case).toBe('accepted');
+  // A commit removes a leaf once.
+  await expectRefusal(propose(carol, room, await leaveProposal(carol)), 'INVALID_PROPOSAL');
   const adding = await makeProposal(alice.actor, {
     proposalType: 'add',
     add: { keyPackage: (await person('dave')).actor.keyPackage },
@@ -165,7 +172,7 @@ test('a connection group is joined once, by the secret alone', async () => {
   const [alice, bob, eve] = [await person('alice'), await person('bob'), await person('eve')];
   const secret = nodeCrypto.random(32);
   const room = await found(house, alice, 'dm', secret);
-  const wrong = { ...where(room), joinSecret: nodeCrypto.random(32) };
+  const wrong = { ...where(room), joinSecret: nodeCrypto.random(32), participant: NOTHING };
   await expectRefusal(client.getExternalJoinInfo(wrong, asNew(eve)), 'GROUP_UNKNOWN');
 
   const bobs = await prepareJoin(house, bob, room, secret);
@@ -182,7 +189,7 @@ test('a connection group is joined once, by the secret alone', async () => {
 
   // The secret is used up, for whoever has it.
   await expectRefusal(client.joinGroup(eves.request, asNew(eve)), 'GROUP_UNKNOWN');
-  const right = { ...where(room), joinSecret: secret };
+  const right = { ...where(room), joinSecret: secret, participant: NOTHING };
   await expectRefusal(client.getExternalJoinInfo(right, asNew(eve)), 'GROUP_UNKNOWN');
   await quiet(house);
   await catchUp(house, alice, room);
@@ -255,10 +262,10 @@ test('one does not enter a group by external commit', async () => {
   const eve = await person('eve');
   const secret = nodeCrypto.random(32);
   const dm = await found(house, await person('dora'), 'dm', secret);
-  const asked = { ...where(dm), joinSecret: secret };
+  const asked = { ...where(dm), joinSecret: secret, participant: NOTHING };
   const info = await client.getExternalJoinInfo(asked, asNew(eve));
   expect(info.links).toHaveLength(1);
-  const elsewhere = { ...where(room), joinSecret: secret };
+  const elsewhere = { ...where(room), joinSecret: secret, participant: NOTHING };
   await expectRefusal(client.getExternalJoinInfo(elsewhere, asNew(eve)), 'GROUP_UNKNOWN');
 });
 

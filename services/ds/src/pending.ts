@@ -18,8 +18,7 @@ export async function groupWithPending(
   { ear, row, roster }: Opened,
 ): Promise<PublicGroup> {
   const state = await desk.vault.state(tx, ear, row);
-  // Whoever proposed is leaving: there is no other proposal ahead of a commit.
-  if (!roster.members.some(({ isLeaving }) => isLeaving)) return state;
+  if (roster.pending === 0) return state;
   const entries = await readLog(tx, row.id, row.epoch, row.epoch);
   let group = state;
   for (const entry of entries) {

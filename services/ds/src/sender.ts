@@ -10,14 +10,15 @@ import { dayOf } from './config.ts';
 import { mortal } from './desk.ts';
 import type { Desk } from './desk.ts';
 import { admitEpoch } from './domain/message-epoch.ts';
-import { assertNotFrozen } from './domain/roster.ts';
 import type { Roster } from './domain/roster.ts';
 import type { Ear } from './ear.ts';
 import { OutboxDraft, toOthers } from './fan-out.ts';
 import { findRosters, lockGroups, touchGroups } from './store/groups.ts';
 import type { GroupRow } from './store/groups.ts';
 import { findAccepted, insertAccepted } from './store/log.ts';
+import { assertHeard } from './standing.ts';
 import { findHeads } from './store/outbox.ts';
+import { isDue } from './tend.ts';
 import { groupUnknown, memberView } from './vault.ts';
 import type { MemberView } from './vault.ts';
 
@@ -29,7 +30,13 @@ export interface Send {
 }
 
 /** One by one, what became of the sends of a batch: when each was accepted, or why not. */
-export type Outcome = { readonly acceptedAtMs: bigint } | { readonly refusal: Failure };
+export type Outcome = Sent | { readonly refusal: Failure };
+
+export interface Sent {
+  readonly acceptedAtMs: bigint;
+  /** Whether the hub has something to do about the group now. */
+  readonly seemsDue: boolean;
+}
 
 /**
  * Decides a batch of sends in one transaction and writes what follows in a number of statements that
@@ -108,7 +115,7 @@ class Batch {
 
   decide(send: Send, digest: Uint8Array): Outcome {
     try {
-      return { acceptedAtMs: this.#accept(send, digest) };
+      return this.#accept(send, digest);
     } catch (error) {
       if (error instanceof Failure) return { refusal: error };
       throw error;
@@ -126,16 +133,17 @@ class Batch {
     ]);
   }
 
-  #accept(send: Send, digest: Uint8Array): bigint {
+  #accept(send: Send, digest: Uint8Array): Sent {
     const { ear, message } = send;
-    const { row, roster, member } = this.#open(send);
+    const view = this.#open(send);
+    const { row, roster, member } = view;
     const name = nameOf(row.id, digest);
     const earlier = this.#found.answers.get(name);
     if (earlier !== undefined) {
-      return openAnswer(ear, digest, earlier, member.signatureKey).acceptedAtMs;
+      const { acceptedAtMs } = openAnswer(ear, digest, earlier, member.signatureKey);
+      return { acceptedAtMs, seemsDue: false };
     }
-    if (member.isLeaving) throw new Failure('NOT_ALLOWED', 'whoever leaves is heard no more');
-    assertNotFrozen(roster);
+    assertHeard(view);
     if (!roster.speaking.has(member.role)) {
       throw new Failure('NOT_ALLOWED', 'your role in this room does not let you write');
     }
@@ -156,7 +164,7 @@ class Batch {
     this.#accepted.push({ id: row.id, digest, sealed });
     // The same message may stand in the same batch again.
     this.#found.answers.set(name, sealed);
-    return acceptedAtMs;
+    return { acceptedAtMs, seemsDue: isDue(this.#desk, view) };
   }
 
   #open(send: Send): MemberView {

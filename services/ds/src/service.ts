@@ -18,6 +18,7 @@ import { Line } from './line.ts';
 import { sendBatch } from './sender.ts';
 import type { Outcome, Send } from './sender.ts';
 import { Sweeper } from './sweeper.ts';
+import { Calm } from './tend.ts';
 import { Vault } from './vault.ts';
 
 export interface DsPorts {
@@ -53,11 +54,11 @@ export async function openDs(config: DsConfig, ports: DsPorts): Promise<RunningD
 
   const events = dsEvents(ports.log);
   const dispatcher = new Dispatcher(
-    { database, bus, crypto, events, faults },
+    { database, bus, crypto, transportKey, events, faults },
     config.domain,
     config.dispatch,
   );
-  const sweeper = new Sweeper({ database, clock, events }, config.limits);
+  const sweeper = new Sweeper({ database, clock, crypto, events }, config.limits);
   const desk: Desk = {
     config,
     database,
@@ -66,6 +67,7 @@ export async function openDs(config: DsConfig, ports: DsPorts): Promise<RunningD
     vault: new Vault(crypto, config.limits.cacheBytesMax),
     line: new Line(LINE_MAX),
     keys: { crypto, transportKey, incarnation },
+    calm: new Calm(),
     hub: hubOf(crypto, hubKey, config.domain),
     events,
     faults,

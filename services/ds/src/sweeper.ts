@@ -1,14 +1,17 @@
 import type { Clock } from '@roost/core/time';
-import { sleep } from '@roost/core/time';
+import { monthOf, sleep } from '@roost/core/time';
+import type { Crypto } from '@roost/crypto/crypto';
 import type { Database } from '@roost/postgres/database';
 import { dayOf, SWEEP_MS } from './config.ts';
 import type { DsLimits } from './config.ts';
 import type { DsEvents } from './events.ts';
+import { expireGroups } from './store/groups.ts';
 import { sweep } from './store/log.ts';
 
 export interface SweeperPorts {
   readonly database: Database;
   readonly clock: Clock;
+  readonly crypto: Crypto;
   readonly events: DsEvents;
 }
 
@@ -41,8 +44,8 @@ export class Sweeper {
 
 /** Answers for repeats live a day at least; a row carries only the day that it was written on. */
 export async function sweepExpired(
-  { database, clock }: Pick<SweeperPorts, 'database' | 'clock'>,
-  { logDays, joinInfoDays }: Pick<DsLimits, 'logDays' | 'joinInfoDays'>,
+  { database, clock, crypto, events }: SweeperPorts,
+  { logDays, joinInfoDays, groupMonths }: DsLimits,
 ): Promise<void> {
   const today = dayOf(clock.now());
   const before = {
@@ -51,6 +54,14 @@ export async function sweepExpired(
     joinInfo: today - joinInfoDays,
   };
   while ((await sweep(database, before)) > 0);
+  const unused = monthOf(clock.now()) - groupMonths;
+  const random = (): Uint8Array => crypto.random(DIGEST_BYTES);
+  for (;;) {
+    const count = await database.transaction(async (tx) => await expireGroups(tx, unused, random));
+    if (count === 0) return;
+    events.groupsExpired(count);
+  }
 }
 
 const ANSWER_DAYS = 1;
+const DIGEST_BYTES = 32;

@@ -80,17 +80,16 @@ export function rosterAfter(roster: Roster, effect: CommitEffect, epoch: bigint)
 }
 
 /**
- * The roster after an external commit. The secret is used up; proposals by reference end with their
- * epoch, so that who was leaving has to say so again.
+ * The roster after an external commit of somebody new. The secret is used up. Proposals by reference end
+ * with their epoch; of those who are leaving the hub proposes the removal again.
  */
 export function rosterAfterJoin(
   roster: Roster,
   { joined, room }: { readonly joined: AddedMember; readonly room: RoomState },
   epoch: bigint,
 ): Roster {
-  const stayed = roster.members.map((member) => ({ ...member, isLeaving: false }));
   const role = roleOf(room, joined.participant);
-  return rosterOf([...stayed, memberOf(joined, { role, epoch, hasCommitted: true })], {
+  return rosterOf([...roster.members, memberOf(joined, { role, epoch, hasCommitted: true })], {
     ...roster,
     joinSecretHash: undefined,
     pending: 0,

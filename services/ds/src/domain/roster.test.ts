@@ -63,10 +63,10 @@ test('join infos are kept for those who did not commit yet', () => {
   expect(awaitedEpochs(rosterOf(members, rest))).toEqual([5n, 7n]);
 });
 
-test('after an external commit the secret is used up, and who was leaving has to say so again', () => {
+test('after an external commit the secret is used up, and who was leaving is leaving still', () => {
   const roster = rosterOf([member(0), member(1, { isLeaving: true })], restOf(room, bytes(4)));
   const after = rosterAfterJoin(roster, { joined: member(2), room }, 6n);
   expect(after.joinSecretHash).toBeUndefined();
-  expect(after.members.map(({ isLeaving }) => isLeaving)).toEqual([false, false, false]);
+  expect(after.members.map(({ isLeaving }) => isLeaving)).toEqual([false, true, false]);
   expect(after.members[2]).toMatchObject({ joinedEpoch: 6n, hasCommitted: true });
 });

@@ -80,7 +80,7 @@ export function speakingIn(room: RoomState): ReadonlySet<Role> {
 
 /** Refuses whatever would change a group that was given up for another. */
 export function assertNotFrozen({ isFrozen }: Roster): void {
-  if (isFrozen) throw new Failure('NOT_ALLOWED', 'this group was given up for another one');
+  if (isFrozen) throw new Failure('GROUP_FROZEN', 'this group was given up for another one');
 }
 
 export function memberOfKey(roster: Roster, signatureKey: Uint8Array): Member | undefined {

@@ -8,7 +8,8 @@ import type { StagedCommit } from '@roost/mls/public-group';
 import { stageCommit } from '@roost/mls/stage';
 import type { Executor } from '@roost/postgres/executor';
 import type { CommitRequest, CommitResponse } from '@roost/proto/roost/delivery/v1/delivery';
-import { messageDigest, openAnswer } from '../answers.ts';
+import { answeredBefore } from '../answered.ts';
+import { messageDigest } from '../answers.ts';
 import { judgeCommit } from '../commit-effect.ts';
 import { change, draftOf, earOf, mlsGroupId, tlsOf } from '../desk.ts';
 import type { Decided, Desk } from '../desk.ts';
@@ -20,7 +21,7 @@ import { toOthers } from '../fan-out.ts';
 import type { Addressee } from '../fan-out.ts';
 import { logPage } from '../log-events.ts';
 import { groupWithPending } from '../pending.ts';
-import { findAccepted } from '../store/log.ts';
+import { assertHeard } from '../standing.ts';
 import type { MemberView } from '../vault.ts';
 
 export async function commit(
@@ -103,12 +104,9 @@ async function decide(
   const { view, message } = submitted;
   const { ear, row, roster, member } = view;
   const digest = messageDigest(desk.crypto, ear, message.tls);
-  const [earlier] = await findAccepted(tx, [{ id: row.id, digest }]);
-  if (earlier !== undefined) {
-    const { epoch, acceptedAtMs } = openAnswer(ear, digest, earlier.sealed, member.signatureKey);
-    return { response: { result: { $case: 'accepted', value: { epoch, acceptedAtMs } } } };
-  }
-  if (member.isLeaving) throw new Failure('NOT_ALLOWED', 'whoever leaves is heard no more');
+  const earlier = await answeredBefore(tx, view, digest, member.signatureKey);
+  if (earlier !== undefined) return { response: { result: { $case: 'accepted', value: earlier } } };
+  assertHeard(view);
   if (isLate(message, row.epoch)) {
     const value = await conflictOf(desk, tx, view, message.epoch);
     return { response: { result: { $case: 'conflict', value } } };
@@ -122,21 +120,21 @@ async function decide(
   }
   const effect = judgeCommit(desk, group, { roster, committer: member }, staged);
   const acceptedAtMs = BigInt(desk.clock.now());
-  const changed = await advance(desk, tx, {
+  const { accepted: value, after } = await advance(desk, tx, {
     ear,
     row,
     draft: await draftOf(desk, tx, ear),
     message,
     digest,
     sender: member.signatureKey,
+    actor: member.leafIndex,
     acceptedAtMs,
     group: merge(staged),
     roster: rosterAfter(roster, effect, row.epoch + 1n),
     recipients: toOthers(roster.members, member.leafIndex),
     welcomes: welcomesOf(submitted, staged, effect.added, acceptedAtMs),
   });
-  const value = { epoch: row.epoch + 1n, acceptedAtMs };
-  return { response: { result: { $case: 'accepted', value } }, ...changed };
+  return { response: { result: { $case: 'accepted', value } }, ...after };
 }
 
 /** Each joiner gets the Welcome with its own secrets only. */

@@ -71,7 +71,7 @@ async function found(
     putState(tx, id, ear.seal({ kind: 'state', epoch: 0n }, state)),
     insertAccepted(tx, [{ id, digest, sealed: answer }], dayOf(now)),
   ]);
-  const row = { id, epoch: 0n, rosterVersion: 0n, usedMonth: monthOf(now) };
+  const row = { id, epoch: 0n, rosterVersion: 0n, usedMonth: monthOf(now), hasDead: false };
   const keep = (): void => {
     desk.vault.keepRoster(ear, row, roster, members.length);
     desk.vault.keepState(ear, row, group, state.length);

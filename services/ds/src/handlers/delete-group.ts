@@ -9,6 +9,7 @@ import { change, draftOf, earOf } from '../desk.ts';
 import type { Decided, Desk } from '../desk.ts';
 import { participantsOf } from '../domain/roster.ts';
 import { toOthers } from '../fan-out.ts';
+import { assertHeard } from '../standing.ts';
 import { deleteGroup as deleteRows, findTombstone } from '../store/groups.ts';
 import { deleteClosedHeads } from '../store/outbox.ts';
 import type { MemberView } from '../vault.ts';
@@ -40,7 +41,7 @@ async function decide(
   { view, digest }: Submitted,
 ): Promise<Decided<DeleteGroupResponse>> {
   const { ear, row, roster, member } = view;
-  if (member.isLeaving) throw new Failure('NOT_ALLOWED', 'whoever leaves is heard no more');
+  assertHeard(view);
   if (participantsOf(roster.members).length > 1) {
     throw new Failure('NOT_ALLOWED', 'only the last in a group deletes it; the others leave it');
   }

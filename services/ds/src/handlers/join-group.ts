@@ -1,9 +1,11 @@
 import { equal } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import { monthOf } from '@roost/core/time';
-import { leafOf, merge, treeBytes } from '@roost/mls/public-group';
+import { authorize } from '@roost/mls/authorize';
+import { leafOf, merge, roomOf, treeBytes } from '@roost/mls/public-group';
 import type { CommitMessage } from '@roost/mls/message';
 import type { PublicGroup, StagedCommit } from '@roost/mls/public-group';
+import { parseParticipantId } from '@roost/mls/room';
 import type { RoomState } from '@roost/mls/room';
 import { stageCommit } from '@roost/mls/stage';
 import type { Executor } from '@roost/postgres/executor';
@@ -13,7 +15,8 @@ import type {
   JoinGroupRequest,
   JoinGroupResponse,
 } from '@roost/proto/roost/delivery/v1/delivery';
-import { messageDigest, openAnswer } from '../answers.ts';
+import { answeredBefore } from '../answered.ts';
+import { messageDigest } from '../answers.ts';
 import { authorizeEntry } from '../commit-effect.ts';
 import { change, draftOf, earOf, look, tlsOf } from '../desk.ts';
 import type { Decided, Desk } from '../desk.ts';
@@ -24,7 +27,6 @@ import type { QueueConfig } from '../domain/roster.ts';
 import { advance } from '../epoch-change.ts';
 import { toOthers } from '../fan-out.ts';
 import { assertPseudonym, linkOf, parseDeclaredLeaves, parseQueueConfig } from '../leaves.ts';
-import { findAccepted } from '../store/log.ts';
 import { groupUnknown } from '../vault.ts';
 import type { Opened } from '../vault.ts';
 import { isLate, parseCommit } from './commit.ts';
@@ -36,8 +38,9 @@ export async function getExternalJoinInfo(
   const ear = earOf(desk, request);
   return await look(desk, async (tx) => {
     const opened = await desk.vault.look(tx, ear);
-    assertMayJoin(desk, opened, request.joinSecret);
     const group = await desk.vault.state(tx, ear, opened.row);
+    assertMayJoin(desk, { ...opened, group }, request.joinSecret);
+    if (request.joinSecret.length === 0) assertIsLetIn(group, opened, request.participant);
     return {
       groupInfo: { tls: group.groupInfoTls },
       ratchetTree: { tls: treeBytes(group) },
@@ -82,58 +85,60 @@ async function decide(
   const { key, message } = submitted;
   const { ear, row, roster } = opened;
   const digest = messageDigest(desk.crypto, ear, message.tls);
-  const earlier = await earlierAnswer(tx, opened, submitted, digest);
-  if (earlier !== undefined) return { response: { result: earlier } };
-  assertMayJoin(desk, opened, submitted.joinSecret);
+  // Who joined by this very commit is a member by now, and asks again.
+  const isMember = memberOfKey(roster, key) !== undefined;
+  const earlier = isMember ? await answeredBefore(tx, opened, digest, key) : undefined;
+  if (earlier !== undefined) return { response: { result: { $case: 'accepted', value: earlier } } };
+  const group = await desk.vault.state(tx, ear, row);
+  assertMayJoin(desk, { ...opened, group }, submitted.joinSecret);
   if (isLate(message, row.epoch)) {
     desk.events.epochConflict();
     const value = { currentEpoch: row.epoch, events: [] };
     return { response: { result: { $case: 'conflict', value } } };
   }
 
-  const group = await desk.vault.state(tx, ear, row);
   const now = desk.clock.now();
   const staged = stageCommit(group, message, { groupInfo: submitted.groupInfo, now });
   const joined = judgeJoin(desk, { group, ...opened }, submitted, staged);
   const epoch = row.epoch + 1n;
   const acceptedAtMs = BigInt(now);
-  const changed = await advance(desk, tx, {
+  const { accepted: value, after } = await advance(desk, tx, {
     ear,
     row,
     draft: await draftOf(desk, tx, ear),
     message,
     digest,
     sender: key.slice(),
+    actor: joined.joined.leafIndex,
     acceptedAtMs,
     group: merge(staged),
     roster: rosterAfterJoin(roster, joined, epoch),
     recipients: toOthers(roster.members, undefined),
     welcomes: [],
   });
-  const value = { epoch, acceptedAtMs };
-  return { response: { result: { $case: 'accepted', value } }, ...changed };
+  return { response: { result: { $case: 'accepted', value } }, ...after };
 }
 
-/** Who joined by this very commit is a member by now, and asks again. */
-async function earlierAnswer(
-  tx: Executor,
-  { ear, row, roster }: Opened,
-  { key }: Submitted,
-  digest: Uint8Array,
-): Promise<JoinGroupResponse['result']> {
-  if (memberOfKey(roster, key) === undefined) return undefined;
-  const [earlier] = await findAccepted(tx, [{ id: row.id, digest }]);
-  if (earlier === undefined) return undefined;
-  const { epoch, acceptedAtMs } = openAnswer(ear, digest, earlier.sealed, key);
-  return { $case: 'accepted', value: { epoch, acceptedAtMs } };
-}
-
-/** A used secret, a wrong one and no group at all are one refusal. */
-function assertMayJoin({ crypto }: Desk, { roster }: Opened, joinSecret: Uint8Array): void {
+/**
+ * Into a public room everybody may come; into a connection, who has its secret. A used secret, a wrong
+ * one and no group at all are one refusal.
+ */
+function assertMayJoin(
+  { crypto }: Desk,
+  { roster, group }: Opened & { readonly group: PublicGroup },
+  joinSecret: Uint8Array,
+): void {
+  if (joinSecret.length === 0 && roomOf(group).kind === 'public') return;
   const { joinSecretHash } = roster;
   const isRight =
     joinSecretHash !== undefined && crypto.equal(crypto.sha256(joinSecret), joinSecretHash);
   if (!isRight || participantsOf(roster.members).length !== 1) throw groupUnknown();
+}
+
+/** Says before a join whether the policy of a public room would let this participant in. */
+function assertIsLetIn(group: PublicGroup, { roster }: Opened, participant: Uint8Array): void {
+  const place = { room: roomOf(group), participants: participantsOf(roster.members) };
+  authorize(place, parseParticipantId(participant), { kind: 'external_join' }, 'external');
 }
 
 function judgeJoin(
@@ -148,7 +153,7 @@ function judgeJoin(
     throw new Failure('NOT_ALLOWED', 'the commit is not of the leaf key that signed the request');
   }
   if (staged.removed.length > 0) {
-    throw new Failure('NOT_ALLOWED', 'whoever joins by a secret removes nobody');
+    throw new Failure('NOT_ALLOWED', 'whoever joins removes nobody');
   }
   assertPseudonym(leaf);
   const declared = parseDeclaredLeaves(staged.authenticatedData);

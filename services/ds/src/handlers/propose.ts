@@ -1,25 +1,28 @@
 import { encodeGroupEvent } from '@roost/bus/group-event';
 import { equal } from '@roost/core/bytes';
 import { Failure, malformed } from '@roost/core/failure';
-import { monthOf } from '@roost/core/time';
+import { authorize } from '@roost/mls/authorize';
 import { authorizeRemoval } from '@roost/mls/authorize-proposal';
 import { parseHandshake } from '@roost/mls/message';
 import type { ProposalMessage } from '@roost/mls/message';
+import { roomOf } from '@roost/mls/public-group';
+import type { PublicGroup } from '@roost/mls/public-group';
 import { stageProposal } from '@roost/mls/stage';
 import type { Executor } from '@roost/postgres/executor';
 import type { ProposeRequest, ProposeResponse } from '@roost/proto/roost/delivery/v1/delivery';
-import { messageDigest, openAnswer, sealAnswer } from '../answers.ts';
-import { dayOf } from '../config.ts';
-import { change, draftOf, earOf, mlsGroupId, tlsOf } from '../desk.ts';
+import { answeredBefore } from '../answered.ts';
+import { messageDigest, sealAnswer } from '../answers.ts';
+import { assertSameExtensions, waitingOf } from '../commit-effect.ts';
+import { change, earOf, mlsGroupId, tlsOf } from '../desk.ts';
 import type { Decided, Desk } from '../desk.ts';
-import { waitingOf } from '../commit-effect.ts';
-import { encodeRoster, withMember } from '../domain/roster.ts';
-import type { Member } from '../domain/roster.ts';
+import { participantsOf, withMember } from '../domain/roster.ts';
+import type { Roster } from '../domain/roster.ts';
 import type { Ear } from '../ear.ts';
 import { toOthers } from '../fan-out.ts';
 import { groupWithPending } from '../pending.ts';
-import { advanceGroup, putRoster } from '../store/groups.ts';
-import { findAccepted, insertAccepted, insertLog } from '../store/log.ts';
+import { accept } from '../proposing.ts';
+import { assertHeard } from '../standing.ts';
+import { isDue, tend } from '../tend.ts';
 import type { MemberView } from '../vault.ts';
 import { conflictOf, isLate } from './commit.ts';
 
@@ -30,10 +33,13 @@ export async function propose(
 ): Promise<ProposeResponse> {
   const ear = earOf(desk, request);
   const message = parseProposal(ear, tlsOf(request.proposal, 'proposal'));
-  return await change(desk, ear, async (tx) => {
+  const { response, seemsDue } = await change(desk, ear, async (tx) => {
     const view = await desk.vault.lockAsMember(tx, ear, key);
-    return await decide(desk, tx, { view, message });
+    const decided = await decide(desk, tx, { view, message });
+    return { ...decided, response: { response: decided.response, seemsDue: isDue(desk, view) } };
   });
+  if (seemsDue) await tend(desk, ear, key);
+  return response;
 }
 
 interface Submitted {
@@ -56,75 +62,89 @@ async function decide(
   const { view, message } = submitted;
   const { ear, row, member } = view;
   const digest = messageDigest(desk.crypto, ear, message.tls);
-  const [earlier] = await findAccepted(tx, [{ id: row.id, digest }]);
-  if (earlier !== undefined) {
-    const { epoch, acceptedAtMs } = openAnswer(ear, digest, earlier.sealed, member.signatureKey);
-    return { response: { result: { $case: 'accepted', value: { epoch, acceptedAtMs } } } };
-  }
-  if (member.isLeaving) throw new Failure('NOT_ALLOWED', 'whoever leaves is heard no more');
+  const earlier = await answeredBefore(tx, view, digest, member.signatureKey);
+  if (earlier !== undefined) return { response: { result: { $case: 'accepted', value: earlier } } };
+  assertHeard(view);
   if (isLate(message, row.epoch)) {
     const value = await conflictOf(desk, tx, view, message.epoch);
     return { response: { result: { $case: 'conflict', value } } };
   }
 
-  assertLeaves(message, member);
-  const group = await groupWithPending(desk, tx, view);
-  stageProposal(group, message, desk.clock.now());
-  const by = { who: member.participant, form: 'by-reference' as const };
-  authorizeRemoval(waitingOf(group, view.roster), { leafIndex: member.leafIndex, by });
-  const acceptedAtMs = BigInt(desk.clock.now());
-  const accepted = await accept(desk, tx, submitted, { digest, acceptedAtMs });
-  const value = { epoch: row.epoch, acceptedAtMs };
-  return { response: { result: { $case: 'accepted', value } }, ...accepted };
-}
-
-/** Of all proposals only one is taken ahead of its commit: the Remove of oneself. */
-function assertLeaves({ sender, proposal }: ProposalMessage, member: Member): void {
+  const { sender } = message;
   if (sender.senderType !== 'member' || sender.leafIndex !== member.leafIndex) {
     throw new Failure('NOT_ALLOWED', 'the proposal is not of the member that signed the request');
   }
-  if ('remove' in proposal && proposal.remove.removed === member.leafIndex) return;
-  throw new Failure('NOT_ALLOWED', 'only leaving is proposed ahead of a commit');
+  const group = await groupWithPending(desk, tx, view);
+  stageProposal(group, message, desk.clock.now());
+  const roster = judge(group, view, message);
+  const acceptedAtMs = BigInt(desk.clock.now());
+  const recipients = toOthers(roster.members, member.leafIndex);
+  const deliveries = [{ recipients, groupEvent: eventOf(submitted, acceptedAtMs) }];
+  const answer = { epoch: row.epoch, acceptedAtMs, sender: member.signatureKey };
+  const accepted = await accept(desk, tx, {
+    ...{ ear, row, roster, deliveries, acceptedAtMs },
+    answer: { digest, sealed: sealAnswer(ear, digest, answer) },
+  });
+  const value = { epoch: row.epoch, acceptedAtMs, proposals: [] };
+  return { response: { result: { $case: 'accepted', value } }, ...accepted };
 }
 
-async function accept(
-  desk: Desk,
-  tx: Executor,
-  { view, message }: Submitted,
-  { digest, acceptedAtMs }: { readonly digest: Uint8Array; readonly acceptedAtMs: bigint },
-): Promise<Omit<Decided<never>, 'response'>> {
-  const { ear, row, roster, member } = view;
-  const now = Number(acceptedAtMs);
-  const event = encodeGroupEvent({
+/**
+ * Holds a proposal against the rules of rooms, and gives the roster with it. Adds, Updates, PSKs and
+ * ReInits come with their commit.
+ */
+function judge(group: PublicGroup, view: MemberView, { proposal }: ProposalMessage): Roster {
+  if ('remove' in proposal) return judgeRemoval(group, view, proposal.remove.removed);
+  if (!('groupContextExtensions' in proposal)) {
+    throw new Failure('NOT_ALLOWED', 'this is done by a commit, not proposed ahead of one');
+  }
+  const { roster, member } = view;
+  const { extensions } = proposal.groupContextExtensions;
+  const after = { ...group, context: { ...group.context, extensions } };
+  assertSameExtensions(group, after);
+  // A commit changes the GroupContext once (RFC 9420 §12.2).
+  const waiting = [...group.proposals.values()].some(
+    ({ message }) => 'groupContextExtensions' in message.proposal,
+  );
+  if (waiting) {
+    throw new Failure(
+      'INVALID_PROPOSAL',
+      'another room state is proposed already (RFC 9420 §12.2)',
+    );
+  }
+  const place = { room: roomOf(group), participants: participantsOf(roster.members) };
+  const wanted = { kind: 'room' as const, next: roomOf(after) };
+  authorize(place, member.participant, wanted, 'by-reference');
+  return roster;
+}
+
+/** Whom its own user takes out is heard no more, and is on the way out until it is gone. */
+function judgeRemoval(
+  group: PublicGroup,
+  { roster, member }: MemberView,
+  leafIndex: number,
+): Roster {
+  const removed = roster.members.find((each) => each.leafIndex === leafIndex);
+  if (removed === undefined) throw new Failure('INVALID_PROPOSAL', 'a Remove names no member');
+  const waiting = waitingOf(group, roster);
+  if (waiting.pending.some((each) => each.leafIndex === leafIndex)) {
+    throw new Failure(
+      'INVALID_PROPOSAL',
+      'the removal is proposed already: a commit removes a leaf once (RFC 9420 §12.2)',
+    );
+  }
+  const by = { who: member.participant, form: 'by-reference' as const };
+  authorizeRemoval(waiting, { leafIndex, by });
+  const isOwn = removed.participant === member.participant;
+  return isOwn ? withMember(roster, { ...removed, isLeaving: true }) : roster;
+}
+
+function eventOf({ view, message }: Submitted, acceptedAtMs: bigint): Uint8Array {
+  return encodeGroupEvent({
     kind: 'proposal',
-    groupId: ear.groupId,
-    epoch: row.epoch,
+    groupId: view.ear.groupId,
+    epoch: view.row.epoch,
     acceptedAtMs,
     mlsMessage: message.tls,
   });
-  const draft = await draftOf(desk, tx, ear);
-  const recipients = toOthers(roster.members, member.leafIndex);
-  draft.add(ear.groupId, { recipients, groupEvent: event });
-
-  const next = withMember(roster, { ...member, isLeaving: true });
-  const version = row.rosterVersion + 1n;
-  const members = encodeRoster(next);
-  // Each who leaves has one proposal in the log of this epoch.
-  const position = roster.members.filter(({ isLeaving }) => isLeaving).length;
-  const sealed = ear.seal({ kind: 'log', epoch: row.epoch, position }, event);
-  const answer = { epoch: row.epoch, acceptedAtMs, sender: member.signatureKey };
-  await Promise.all([
-    advanceGroup(tx, row.id, row.epoch, version, monthOf(now)),
-    putRoster(tx, row.id, ear.seal({ kind: 'roster', version }, members)),
-    insertLog(tx, row.id, { epoch: row.epoch, position, isCommit: false, sealed }, dayOf(now)),
-    insertAccepted(
-      tx,
-      [{ id: row.id, digest, sealed: sealAnswer(ear, digest, answer) }],
-      dayOf(now),
-    ),
-    draft.write(tx),
-  ]);
-  const keep = (): void =>
-    desk.vault.keepRoster(ear, { ...row, rosterVersion: version }, next, members.length);
-  return { partitions: draft.partitions, keep };
 }

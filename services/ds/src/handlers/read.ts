@@ -1,6 +1,9 @@
 import { Failure } from '@roost/core/failure';
 import { assert } from '@roost/core/assert';
+import { treeBytes } from '@roost/mls/public-group';
 import type {
+  GetGroupInfoRequest,
+  GetGroupInfoResponse,
   GetJoinInfoRequest,
   GetJoinInfoResponse,
   GetLogRequest,
@@ -9,8 +12,10 @@ import type {
 import { earOf, look } from '../desk.ts';
 import type { Desk } from '../desk.ts';
 import { decodeJoinInfo } from '../join-info.ts';
+import { linkOf } from '../leaves.ts';
 import { logPage } from '../log-events.ts';
 import { findJoinInfo } from '../store/groups.ts';
+import { suspectsOf } from '../suspects.ts';
 import { groupUnknown } from '../vault.ts';
 
 export async function getJoinInfo(
@@ -51,6 +56,25 @@ export async function getLog(
         currentEpoch,
       });
     }
-    return { currentEpoch, ...page };
+    return { currentEpoch, ...page, suspectEpochs: await suspectsOf(tx, view) };
+  });
+}
+
+/** What a member comes back by; a group that ended is looked at too. */
+export async function getGroupInfo(
+  desk: Desk,
+  request: GetGroupInfoRequest,
+  key: Uint8Array,
+): Promise<GetGroupInfoResponse> {
+  const ear = earOf(desk, request);
+  return await look(desk, async (tx) => {
+    const view = await desk.vault.lookAsMember(tx, ear, key);
+    const group = await desk.vault.state(tx, ear, view.row);
+    return {
+      groupInfo: { tls: group.groupInfoTls },
+      ratchetTree: { tls: treeBytes(group) },
+      links: view.roster.members.map(linkOf),
+      suspectEpochs: await suspectsOf(tx, view),
+    };
   });
 }

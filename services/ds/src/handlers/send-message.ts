@@ -8,6 +8,7 @@ import type {
 import type { Batcher } from '../batcher.ts';
 import { earOf, mlsGroupId, tlsOf } from '../desk.ts';
 import type { Desk } from '../desk.ts';
+import { tend } from '../tend.ts';
 import type { Outcome, Send } from '../sender.ts';
 
 export async function sendMessage(
@@ -28,5 +29,6 @@ export async function sendMessage(
   }
   const outcome = await batcher.submit({ ear, key, message });
   if ('refusal' in outcome) throw outcome.refusal;
-  return outcome;
+  if (outcome.seemsDue) await tend(desk, ear, key);
+  return { acceptedAtMs: outcome.acceptedAtMs };
 }

@@ -1,4 +1,3 @@
-import { Failure } from '@roost/core/failure';
 import { monthOf } from '@roost/core/time';
 import type {
   UpdateQueueConfigRequest,
@@ -8,7 +7,7 @@ import { sealAnswer } from '../answers.ts';
 import { dayOf } from '../config.ts';
 import { change, earOf } from '../desk.ts';
 import type { Desk } from '../desk.ts';
-import { encodeRoster, withMember } from '../domain/roster.ts';
+import { assertNotFrozen, encodeRoster, withMember } from '../domain/roster.ts';
 import { parseQueueConfig } from '../leaves.ts';
 import { advanceGroup, putRoster } from '../store/groups.ts';
 import { findAccepted, insertAccepted } from '../store/log.ts';
@@ -25,10 +24,12 @@ export async function updateQueueConfig(
     const { row, roster, member } = await desk.vault.lockAsMember(tx, ear, key);
     const [seen] = await findAccepted(tx, [{ id: row.id, digest }]);
     if (seen !== undefined) {
-      throw new Failure('REPLAYED', 'this signed request was seen before');
+      // The same request again, whose answer was lost: nothing is changed.
+      return { response: {} };
     }
+    assertNotFrozen(roster);
     const now = desk.clock.now();
-    const next = withMember(roster, { ...member, queue });
+    const next = withMember(roster, { ...member, queue, activeMonth: monthOf(now) });
     const version = row.rosterVersion + 1n;
     const members = encodeRoster(next);
     const answer = { epoch: row.epoch, acceptedAtMs: BigInt(now), sender: member.signatureKey };

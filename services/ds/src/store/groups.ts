@@ -1,6 +1,7 @@
 import type { Uuid } from '@roost/core/ids';
 import type { Executor } from '@roost/postgres/executor';
 import { statement } from '@roost/postgres/statement';
+import { deleteClosedHeads } from './outbox.ts';
 
 /** What is readable of a group without its EAR key. */
 export interface GroupRow {
@@ -9,6 +10,8 @@ export interface GroupRow {
   readonly rosterVersion: bigint;
   /** Months since 1970-01. */
   readonly usedMonth: number;
+  /** Whether queues of its members were called gone. */
+  readonly hasDead: boolean;
 }
 
 /**
@@ -115,9 +118,39 @@ export async function deleteGroup(tx: Executor, id: Uuid, digest: Uint8Array): P
   ]);
 }
 
+/**
+ * Deletes groups that nobody used since a month, a bounded number; gives how many. Their digest is
+ * random: there is no deleter who could ask again.
+ */
+export async function expireGroups(
+  tx: Executor,
+  before: number,
+  random: () => Uint8Array,
+): Promise<number> {
+  const unused = await lockUnused(tx, before, EXPIRED_MAX);
+  for (const { id } of unused) {
+    await deleteGroup(tx, id, random());
+    await deleteClosedHeads(tx, id);
+  }
+  return unused.length;
+}
+
+const EXPIRED_MAX = 100;
+
+const lockUnused = statement<[before: number, rowsMax: number], { id: Uuid }>(
+  'ds_lock_unused_groups',
+  `SELECT group_id AS id
+     FROM groups
+    WHERE used_month < $1
+    ORDER BY group_id
+    LIMIT $2
+      FOR UPDATE SKIP LOCKED`,
+);
+
 const lock = statement<[ids: readonly Uuid[]], GroupRow>(
   'ds_lock_groups',
-  `SELECT group_id AS id, epoch, roster_version AS "rosterVersion", used_month AS "usedMonth"
+  `SELECT group_id AS id, epoch, roster_version AS "rosterVersion", used_month AS "usedMonth",
+          EXISTS (SELECT FROM dead_queues WHERE dead_queues.group_id = groups.group_id) AS "hasDead"
      FROM groups
     WHERE group_id = ANY ((SELECT $1::uuid[])::uuid[])
     ORDER BY group_id
@@ -131,7 +164,8 @@ const touch = statement<[ids: readonly Uuid[], month: number], never>(
 
 const find = statement<[id: Uuid], GroupRow>(
   'ds_find_group',
-  `SELECT group_id AS id, epoch, roster_version AS "rosterVersion", used_month AS "usedMonth"
+  `SELECT group_id AS id, epoch, roster_version AS "rosterVersion", used_month AS "usedMonth",
+          EXISTS (SELECT FROM dead_queues WHERE dead_queues.group_id = groups.group_id) AS "hasDead"
      FROM groups
     WHERE group_id = $1`,
 );

@@ -70,6 +70,7 @@ export async function sweep(on: Executor, before: SweepDays): Promise<number> {
     sweepLog(on, before.log, SWEEP_ROWS_MAX),
     sweepAccepted(on, before.accepted, SWEEP_ROWS_MAX),
     sweepJoinInfos(on, before.joinInfo, SWEEP_ROWS_MAX),
+    sweepReports(on, before.log, SWEEP_ROWS_MAX),
   ]);
   return swept.reduce((sum, rows) => sum + (rows[0]?.count ?? 0), 0);
 }
@@ -160,6 +161,17 @@ const sweepJoinInfos = statement<[before: number, rowsMax: number], { count: num
      SELECT ctid FROM join_infos WHERE day < $1 LIMIT $2
    ), gone AS (
      DELETE FROM join_infos WHERE ctid IN (SELECT ctid FROM old) RETURNING 1
+   )
+   SELECT count(*)::integer AS count FROM gone`,
+);
+
+/** They are about commits that are in the log. */
+const sweepReports = statement<[before: number, rowsMax: number], { count: number }>(
+  'ds_sweep_reports',
+  `WITH old AS (
+     SELECT ctid FROM reports WHERE day < $1 LIMIT $2
+   ), gone AS (
+     DELETE FROM reports WHERE ctid IN (SELECT ctid FROM old) RETURNING 1
    )
    SELECT count(*)::integer AS count FROM gone`,
 );

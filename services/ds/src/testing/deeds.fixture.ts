@@ -158,7 +158,8 @@ export async function prepareJoin(
   room: Room,
   joinSecret: Uint8Array,
 ): Promise<{ readonly made: MadeCommit; readonly request: JoinGroupRequest }> {
-  const asked = { ...where(room), joinSecret };
+  const participant = joinSecret.length === 0 ? who.participantId : NOTHING;
+  const asked = { ...where(room), joinSecret, participant };
   const info = await house.client.getExternalJoinInfo(asked, asNew(who));
   const [groupInfo, tree] = [info.groupInfo?.tls ?? NOTHING, info.ratchetTree?.tls ?? NOTHING];
   const group = createPublicGroup(nodeCrypto, groupInfo, tree, Date.now());

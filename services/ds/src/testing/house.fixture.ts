@@ -12,7 +12,9 @@ import { freshDatabase } from '@roost/testing/postgres';
 import { dsDefaults } from '../config.ts';
 import type { DispatchConfig, DsLimits } from '../config.ts';
 import type { Faults } from '../desk.ts';
+import { dsEvents } from '../events.ts';
 import { migrations, openDs } from '../service.ts';
+import type { SweeperPorts } from '../sweeper.ts';
 import { TestReceiver } from './receiver.fixture.ts';
 
 export const home: Domain = parseDomain('hub.example');
@@ -36,6 +38,8 @@ export interface House extends AsyncDisposable {
   readonly database: Database;
   readonly receiver: TestReceiver;
   readonly clock: TestClock;
+  /** What the sweeper has. */
+  readonly sweeping: SweeperPorts;
   readonly client: DeliveryClient;
   readonly address: string;
 }
@@ -79,6 +83,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     database,
     receiver,
     clock,
+    sweeping: { database, clock, crypto: nodeCrypto, events: dsEvents(log) },
     address: server.address,
     client: clientOf(DeliveryServiceDefinition, channel, signing),
     [Symbol.asyncDispose]: async () => await stack.disposeAsync(),
