@@ -1,3 +1,5 @@
+import { concat } from '@roost/core/bytes';
+import { Failure } from '@roost/core/failure';
 import { nodeCrypto } from '@roost/crypto/node';
 import type { Proposal } from 'ts-mls/proposal.js';
 import { parseHandshake } from './src/message.ts';
@@ -5,12 +7,13 @@ import { createPublicGroup, treeBytes } from './src/public-group.ts';
 import type { PublicGroup } from './src/public-group.ts';
 import { stageCommit } from './src/stage.ts';
 import { decodePublicGroup, encodePublicGroup } from './src/stored.ts';
+import { hostileMessages } from './src/testing-hostile.ts';
 import { makeCommit, makeExternalCommit, newActor, settledGroup } from './src/testing.ts';
 import type { MadeCommit } from './src/testing.ts';
 
 /**
- * Prints what a commit costs the server, in milliseconds of CPU, by the size of the group:
- * `node libs/mls/bench.ts [sizes…]`. The groups are settled: no path encrypts to single leaves.
+ * Prints what a commit costs the server, in milliseconds of CPU, by the size of the group, and what
+ * hostile messages cost before anybody's signature is verified: `node libs/mls/bench.ts [sizes…]`. The groups are settled: no path encrypts to single leaves.
  */
 async function main(sizes: readonly number[]): Promise<void> {
   const table = new Map<string, number[]>();
@@ -21,6 +24,9 @@ async function main(sizes: readonly number[]): Promise<void> {
   process.stdout.write(
     `${''.padEnd(28)}${sizes.map((size) => `N=${size}`.padStart(10)).join('')}\n`,
   );
+  for (const [what, tls] of hostileMessages()) {
+    table.set(`2 MiB: ${what}`, [cpuMs(5, () => parseAnything(tls))]);
+  }
   for (const [what, figures] of table) {
     const cells = figures.map((ms) => ms.toFixed(2).padStart(10)).join('');
     process.stdout.write(`${what.padEnd(28)}${cells}\n`);
@@ -42,6 +48,7 @@ async function measure(size: number): Promise<[string, number][]> {
   const tree = treeBytes(group);
   const [, update] = commits[0] ?? [];
   return [
+    ['verify a signature', cpuMs(100, verifying(group, commits[0]?.[1]))],
     ...commits.map(([what, made]): [string, number] => [
       what,
       cpuMs(100, () => stageMade(group, made)),
@@ -59,6 +66,26 @@ async function measure(size: number): Promise<[string, number][]> {
     ],
     ['snapshot, KiB', snapshot.length / 1024],
   ];
+}
+
+/** What no server can do without: the signature of the commit's sender, and nothing else. */
+function verifying(group: PublicGroup, made: MadeCommit | undefined): () => void {
+  if (made === undefined) throw new Error('there is a commit');
+  const { signedPart, signature } = parseHandshake(made.tls);
+  const publicKey = group.tree.leafAt(0)?.signatureKey ?? new Uint8Array(0);
+  const content = concat(signedPart, group.contextTls);
+  const signed = { publicKey, label: 'FramedContentTBS', content, signature };
+  return () => {
+    if (!group.suite.verify(signed)) throw new Error('the signature holds');
+  };
+}
+
+function parseAnything(tls: Uint8Array): void {
+  try {
+    parseHandshake(tls);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+  }
 }
 
 function stageMade(group: PublicGroup, made: MadeCommit): void {

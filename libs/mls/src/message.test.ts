@@ -10,6 +10,7 @@ import { encodeMlsMessage } from 'ts-mls/message.js';
 import { keyPackageRef } from './key-package.ts';
 import {
   decodeStrict,
+  handshakeBytesMax,
   parseApplication,
   parseGroupInfo,
   parseHandshake,
@@ -17,6 +18,8 @@ import {
   parseWelcome,
   splitWelcome,
 } from './message.ts';
+import type { HandshakeMessage } from './message.ts';
+import { hostileMessages } from './testing-hostile.ts';
 import { addOf, failureOf, makeScene, removeOf } from './testing-scene.ts';
 import type { TestScene } from './testing-scene.ts';
 import { keyPackageTls, makeCommit, stateOf } from './testing.ts';
@@ -97,6 +100,15 @@ describe('hostile bytes', () => {
     return [add.tls, external.tls, application, welcome, add.groupInfo, keyPackageTls(outsider)];
   }
 
+  function parsed(tls: Uint8Array): HandshakeMessage | undefined {
+    try {
+      return parseHandshake(tls);
+    } catch (error) {
+      if (!(error instanceof Failure) || error.reason !== 'INVALID_MLS') throw error;
+      return undefined;
+    }
+  }
+
   function parseAny(tls: Uint8Array): number {
     let parsed = 0;
     for (const parse of Object.values(parsers)) {
@@ -134,6 +146,16 @@ describe('hostile bytes', () => {
     expect(failureOf(() => parseHandshake(huge)).reason).toBe('INVALID_MLS');
   });
 
+  test('2 MiB are read or refused in a moment, whatever they are filled with', () => {
+    for (const [what, tls] of hostileMessages()) {
+      const before = process.cpuUsage();
+      parsed(tls);
+      const { user, system } = process.cpuUsage(before);
+      // 5 to 60 ms here; filled with empty entries they took 4 s before they were walked over.
+      expect({ what, isSlow: (user + system) / 1000 > 700 }).toEqual({ what, isSlow: false });
+    }
+  });
+
   test('any change of any byte is refused, or read as another valid message', () => {
     fc.assert(
       fc.property(fc.nat(), fc.nat(), fc.integer({ min: 1, max: 255 }), (which, where, mask) => {
@@ -164,6 +186,16 @@ test('§2.1: what does not decode, or would be encoded otherwise, is refused', (
   expect(failureOf(() => read(7, 7)).message).toBe(
     'it has trailing bytes or is not canonical (RFC 9420 §2.1)',
   );
+});
+
+test('a handshake is as long as a group and its joiners make it, and at most 2 MiB', async () => {
+  const { tls } = scene.add;
+
+  expect(handshakeBytesMax(1, 0)).toBeLessThan(512 * 1024);
+  expect(handshakeBytesMax(3, 1)).toBeGreaterThan(tls.length);
+  // A path in a tree of blanks, in X-Wing: a key of 1,216 bytes up the tree, a ciphertext to each.
+  expect(handshakeBytesMax(1_000, 0)).toBeGreaterThan(11 * 1_216 + 1_000 * (1_120 + 64 + 16 + 4));
+  expect(handshakeBytesMax(100_000, 256)).toBe(2 * 1024 * 1024);
 });
 
 test('a Welcome is split by joiner', async () => {

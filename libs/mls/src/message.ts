@@ -10,7 +10,7 @@ import type { Proposal } from 'ts-mls/proposal.js';
 import type { PublicMessage } from 'ts-mls/publicMessage.js';
 import type { Sender } from 'ts-mls/sender.js';
 import type { Welcome } from 'ts-mls/welcome.js';
-import { walkMessage } from './shape.ts';
+import { GROUP_EXTENSIONS_BYTES_MAX, walkMessage } from './shape.ts';
 import type { Ends } from './shape.ts';
 
 /** A commit or proposal as it came in, taken apart once. */
@@ -50,6 +50,24 @@ export interface ApplicationMessage {
   readonly epoch: bigint;
   readonly authenticatedData: Uint8Array;
 }
+
+/**
+ * How long a handshake message of a group can be that brings in so many: known before it is parsed.
+ * There is room for a ciphertext to every member and a KeyPackage of everybody added in the sizes
+ * of ML-KEM-1024 and ML-DSA-87, whatever the suite; and for as large a GroupContext as a group has.
+ */
+export function handshakeBytesMax(members: number, adds: number): number {
+  const size = FIXED_BYTES + members * CIPHERTEXT_BYTES + adds * KEY_PACKAGE_BYTES;
+  return Math.min(size, HANDSHAKE_BYTES_MAX);
+}
+
+const KIB = 1024;
+/** design §2. */
+const HANDSHAKE_BYTES_MAX = 2_048 * KIB;
+/** The extensions of a group, its authenticated data, 32 keys, 1,280 references, the own leaf. */
+const FIXED_BYTES = GROUP_EXTENSIONS_BYTES_MAX + 192 * KIB;
+const CIPHERTEXT_BYTES = 1_664;
+const KEY_PACKAGE_BYTES = 24 * KIB;
 
 /**
  * Parses a handshake message. Only PublicMessage is taken, because the DS examines what it orders

@@ -12,14 +12,16 @@ import { decodeRequiredCapabilities } from 'ts-mls/requiredCapabilities.js';
 import type { RequiredCapabilities } from 'ts-mls/requiredCapabilities.js';
 import { EXTENSION, extensionOf, repeatedType, typeOf } from './extensions.ts';
 import { invalid } from './message.ts';
-import { walkExternalSenders, walkRequiredCapabilities } from './shape.ts';
+import {
+  GROUP_EXTENSIONS_BYTES_MAX,
+  walkExternalSenders,
+  walkRequiredCapabilities,
+} from './shape.ts';
 import type { Suite } from './suite.ts';
 import type { TreeView } from './tree.ts';
 
 /** One function per rule of RFC 9420 about leaves, KeyPackages and extensions. */
 
-/** Every signature in the group is over them: the roles of 10,000 participants fit. */
-export const GROUP_EXTENSIONS_BYTES_MAX = 256 * 1024;
 export const KEY_PACKAGE_LIFETIME_MS_MAX = 90 * DAY_MS;
 /** Clocks differ: a KeyPackage made just now for the longest time must pass. */
 const CLOCK_SKEW_MS = HOUR_MS;
