@@ -1,8 +1,10 @@
 import type { VectorKind } from '@roost/core/vectors';
 import { deserialization, messages, transcriptHashes } from './objects.ts';
 import { cryptoBasics, keySchedule, pskSecret, secretTree } from './secrets.ts';
+import { passiveClient } from './passive-client.ts';
 import { messageProtection } from './protection.ts';
 import { treekem } from './treekem.ts';
+import { welcome } from './welcome.ts';
 import { treeMath, treeOperations, treeValidation } from './trees.ts';
 
 /** Every kind of vector that the MLS working group publishes. */
@@ -19,4 +21,6 @@ export const mlsKinds: readonly VectorKind[] = [
   secretTree,
   treekem,
   messageProtection,
+  welcome,
+  passiveClient,
 ];
