@@ -2,9 +2,8 @@
 // holds a user id or a group id; nothing joins two services' dumps. Everything that the clients of a
 // story know is looked for in everything that the services keep and log, in every form.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { MemoryBus } from '@roost/bus/memory';
 import { fromHex, toHex, utf8 } from '@roost/core/bytes';
-import { Failure } from '@roost/core/failure';
+import { CutBus } from '@roost/e2e/cut-bus';
 import { dump } from '@roost/e2e/dump';
 import { tell } from '@roost/e2e/story';
 import { connectTwo, Witness } from '@roost/e2e/witness';
@@ -12,16 +11,6 @@ import { World } from '@roost/e2e/world';
 import { toBase64 } from '@roost/rpc/frames';
 import { createLog } from '@roost/service/log';
 import { parseAuthorization } from '@roost/tokens/challenge';
-
-/** A bus that can be cut, so that what was accepted lies in the outbox. */
-class CutBus extends MemoryBus {
-  isCut = false;
-
-  override async request(...call: Parameters<MemoryBus['request']>): Promise<Uint8Array> {
-    if (this.isCut) throw new Failure('UNAVAILABLE', 'bus: cut');
-    return await super.request(...call);
-  }
-}
 
 const KINDS = [
   ...['user id', 'client id', 'name', 'client key', 'QS id', 'QS key', 'group id', 'group key'],

@@ -6,6 +6,7 @@ import {
   emptyState,
   encodeQueueBatch,
   openRun,
+  passOver,
   sealBatch,
   sealSecret,
   type QueueItem,
@@ -85,6 +86,19 @@ test('a run opens once, in its place, as it is, and with no earlier or later sta
   );
   const longer = { ...first, count: 2 };
   expect(() => openRun(crypto, reader, queue.privateKey, longer)).toThrow('not open');
+});
+
+test('behind a run that does not open the next ones do', () => {
+  const [secret, first, second, third] = filled([undefined, [note], [note, note], [note]]) as [
+    QueueRun,
+    QueueRun,
+    QueueRun,
+    QueueRun,
+  ];
+  const { reader } = read([secret, first]);
+  const broken = { ...second, ciphertext: second.ciphertext.with(9, 0) };
+  expect(() => openRun(crypto, reader, queue.privateKey, broken)).toThrow('not open');
+  expect(read([third], passOver(crypto, reader, broken)).items).toEqual([note]);
 });
 
 test('an altered run is MALFORMED', () => {

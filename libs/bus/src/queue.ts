@@ -112,6 +112,17 @@ export function openRun(
   return { next, state: hkdfExpand(crypto, state, NEXT_LABEL, STATE_BYTES), items };
 }
 
+/**
+ * Goes on behind a run that does not open. Where its bytes alone are bad, and it was no secret, the runs
+ * behind it open; what it held is lost.
+ */
+export function passOver(crypto: Crypto, reader: QueueReader, run: QueueRun): QueueReader {
+  const next = run.firstSequence + BigInt(run.count);
+  const isSecret = run.ciphertext[0] === SECRET_KIND[0];
+  if (isSecret || run.firstSequence !== reader.next) return { next, state: emptyState };
+  return { next, state: hkdfExpand(crypto, reader.state, NEXT_LABEL, STATE_BYTES) };
+}
+
 const VERSION = 1;
 const SECRET_KIND = Uint8Array.of(1);
 const BATCH_KIND = Uint8Array.of(2);

@@ -1,6 +1,6 @@
 import { assert } from '@roost/core/assert';
 import { Failure } from '@roost/core/failure';
-import { emptyState, openRun, type QueueItem, type QueueReader } from '@roost/bus/queue';
+import { emptyState, openRun, passOver, type QueueItem, type QueueReader } from '@roost/bus/queue';
 import type {
   DirectQueueMessage,
   ListenDirectResponse,
@@ -93,8 +93,7 @@ function openOrSkip(
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     core.report(error);
-    const next = run.firstSequence + BigInt(run.count);
-    turn.put(queueReaders, SELF, { next, state: emptyState });
+    turn.put(queueReaders, SELF, passOver(core.crypto, reader, run));
     behind(core, turn);
     return [];
   }
