@@ -1,6 +1,5 @@
 import { Failure } from '@roost/core/failure';
-import { printId, scopedWire } from '@roost/core/ids';
-import type { CommitConflict } from '@roost/proto/roost/delivery/v1/delivery';
+import { printId } from '@roost/core/ids';
 import { encodeCommitAad, participantIdOf } from '@roost/identity/leaf';
 import { sealJoinerInfo } from '@roost/identity/joining';
 import { splitWelcome } from '@roost/mls/message';
@@ -8,7 +7,7 @@ import { authorize, type Change as RoomChange } from '@roost/mls/authorize';
 import { parseParticipantId, roleOf, type RoomState, withRole } from '@roost/mls/room';
 import { claimMissing } from './claims.ts';
 import { accountOf, type Core, credentialsOf, ownClient } from './core.ts';
-import { noGroup, queueConfigOf } from './groups.ts';
+import { noGroup } from './groups.ts';
 import { readClaimed } from './key-packages.ts';
 import type { Turn } from './ledger.ts';
 import { isTransient, type Outcome } from './lanes.ts';
@@ -17,7 +16,6 @@ import { usersOf } from './members.ts';
 import type { ClientState, MadeCommit, Proposal } from './mls.ts';
 import { mergePending, receive } from './rooms.ts';
 import { dropPending, markBehind } from './standing.ts';
-import { leafSigner, newKeySigner } from './signers.ts';
 import {
   type Group,
   groups,
@@ -29,6 +27,7 @@ import {
 import { type Change, type ClaimedPackage, type Task, tasks } from './task.ts';
 import { forgedLeaves, leavingLeaves } from './tidy.ts';
 import { roomProposals } from './room-after.ts';
+import { submit } from './submit.ts';
 import { roomOf, sealTitle } from './titles.ts';
 
 /** What a commit brings about, as MLS and the hub want it. */
@@ -225,36 +224,6 @@ function joinersOf(
     const sealed = sealJoinerInfo(core.crypto, { initKey, privateKey }, info, welcomed);
     return { keyPackageRef: ref, sealed };
   });
-}
-
-async function submit(
-  core: Core,
-  group: Group,
-  pending: PendingCommit,
-): Promise<'accepted' | CommitConflict> {
-  const { delivery } = core.caller.services;
-  const common = {
-    groupId: scopedWire(group.id),
-    earKey: group.keys.earKey,
-    commit: { tls: pending.commit },
-    groupInfo: { tls: pending.groupInfo },
-  };
-  const { joinSecret, welcome, joiners } = pending;
-  const { result } =
-    joinSecret === undefined
-      ? await core.caller.ask({ token: 'general', sign: leafSigner(group.leaf) }, (options) => {
-          const tls = welcome === undefined ? undefined : { tls: welcome };
-          return delivery.commit({ ...common, welcome: tls, joinerInfos: [...joiners] }, options);
-        })
-      : await core.caller.ask(
-          { token: 'general', sign: newKeySigner(group.leaf.signing) },
-          (options) => {
-            const queueConfig = queueConfigOf(core, group.leaf);
-            return delivery.joinGroup({ ...common, joinSecret, queueConfig }, options);
-          },
-        );
-  if (result === undefined) throw new Failure('UNAVAILABLE', 'the answer says nothing');
-  return result.$case === 'accepted' ? 'accepted' : result.value;
 }
 
 /**

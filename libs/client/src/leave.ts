@@ -8,6 +8,7 @@ import { noGroup } from './groups.ts';
 import type { Outcome } from './lanes.ts';
 import { usersOf } from './members.ts';
 import { receive, receiveEarly } from './rooms.ts';
+import { markLost } from './resync.ts';
 import { end, markBehind } from './standing.ts';
 import { leafSigner, qsClientSigner } from './signers.ts';
 import { type Group, groups, states } from './state.ts';
@@ -21,14 +22,23 @@ export async function catchUp(core: Core, lane: string): Promise<void> {
     if (group?.standing !== 'active' || state === undefined) return;
     const fromEpoch = state.groupContext.epoch;
     const page = await logPage(core, group, fromEpoch);
-    if (page === undefined) {
+    if (page === 'gone') {
       await core.ledger.turn((turn) => end(core, turn, group, undefined));
       return;
     }
+    if (page === 'too-old') {
+      await core.ledger.turn((turn) => markLost(turn, group, undefined));
+      return;
+    }
     await core.ledger.turn((turn) => takeLog(core, turn, lane, page.events));
+    if (core.ledger.get(groups, lane)?.lost !== undefined) return;
     const epoch = core.ledger.get(states, lane)?.groupContext.epoch ?? page.currentEpoch;
-    const isStuck = page.hasMore && epoch === fromEpoch;
-    if (epoch >= page.currentEpoch || !page.hasMore || isStuck) break;
+    if (epoch >= page.currentEpoch) break;
+    if (epoch === fromEpoch) {
+      // What the hub has leads us no further.
+      await core.ledger.turn((turn) => markLost(turn, group, undefined));
+      return;
+    }
   }
   await core.ledger.turn((turn) => {
     const now = turn.get(groups, lane);
@@ -57,7 +67,9 @@ async function logPage(core: Core, group: Group, fromEpoch: bigint) {
   try {
     return await caller.ask(price, (options) => caller.services.delivery.getLog(request, options));
   } catch (error) {
-    if (error instanceof Failure && error.reason === 'GROUP_UNKNOWN') return undefined;
+    if (!(error instanceof Failure)) throw error;
+    if (error.reason === 'GROUP_UNKNOWN') return 'gone';
+    if (error.reason === 'EPOCH_TOO_OLD') return 'too-old';
     throw error;
   }
 }
@@ -159,11 +171,11 @@ export async function performRelease(
   return 'on';
 }
 
-/** Deletes a group that only we are in. */
+/** Deletes a group that only we are in; one with another is deleted here alone. */
 export async function performDelete(core: Core, lane: string, key: string): Promise<Outcome> {
   const { caller, ledger } = core;
   const group = ledger.get(groups, lane);
-  if (group?.standing === 'active') {
+  if (group?.standing === 'active' && usersOf(group).size < 2) {
     const request = { groupId: scopedWire(group.id), earKey: group.keys.earKey };
     const sign = leafSigner(group.leaf);
     await caller

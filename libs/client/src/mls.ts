@@ -127,16 +127,18 @@ export class Mls {
     };
   }
 
+  /** As a resync it removes the leaf that has the same signature key. */
   async externalCommit(
     from: { readonly groupInfo: Uint8Array; readonly tree: Uint8Array },
     keys: { readonly publicPackage: KeyPackage; readonly privatePackage: PrivateKeyPackage },
     authenticatedData: Uint8Array,
+    { isResync = false }: { readonly isResync?: boolean } = {},
   ): Promise<MadeCommit> {
     const { publicMessage, newState } = await joinGroupExternal(
       parseGroupInfo(from.groupInfo),
       keys.publicPackage,
       keys.privatePackage,
-      false,
+      isResync,
       this.#suite,
       parseTree(from.tree),
       mlsConfig,

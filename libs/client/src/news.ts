@@ -27,6 +27,8 @@ export type ClientEvent =
   /** We are no longer in a group; `by` where somebody else saw to it. */
   | { readonly kind: 'gone'; readonly chat: string; readonly title: string; readonly by?: string }
   | { readonly kind: 'title'; readonly chat: string; readonly title: string; readonly by: string }
+  /** We came back into a group after losing its thread: what was said meanwhile is lost to us. */
+  | { readonly kind: 'returned'; readonly chat: string }
   /** A member is not who it says; nothing is sent until it is removed. */
   | { readonly kind: 'forged'; readonly chat: string }
   /** A group that somebody added us to was refused. */

@@ -13,6 +13,7 @@ import type { Turn } from './ledger.ts';
 import { catchUp, performDelete, performLeave, performRelease } from './leave.ts';
 import { performRecheck, usersOf } from './members.ts';
 import { performSetting, performTokens } from './perform-settings.ts';
+import { performResync } from './resync.ts';
 import { dropPending, end, markBehind } from './standing.ts';
 import { leafSigner } from './signers.ts';
 import { contacts, type Group, groups, joinings, pendingCommits, states } from './state.ts';
@@ -24,6 +25,10 @@ export async function perform(core: Core, lane: string, key: string, task: Task)
   const pending = core.ledger.get(pendingCommits, lane);
   if (pending !== undefined) {
     await settlePending(core, lane, pending);
+    return 'on';
+  }
+  if (core.ledger.get(groups, lane)?.lost !== undefined) {
+    await performResync(core, lane);
     return 'on';
   }
   if (core.ledger.get(groups, lane)?.isBehind === true) {

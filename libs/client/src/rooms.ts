@@ -6,6 +6,7 @@ import type { Core } from './core.ts';
 import { receiveMessage } from './inbox-messages.ts';
 import type { Turn } from './ledger.ts';
 import { advance } from './members.ts';
+import { badCommitOf, markLost } from './resync.ts';
 import { dropPending, end, markBehind } from './standing.ts';
 import {
   earlyEvents,
@@ -38,6 +39,10 @@ export async function receive(core: Core, turn: Turn, encoded: Uint8Array): Prom
     return;
   }
   if (event.kind === 'group-deleted') return end(core, turn, group, undefined);
+  if (group.lost !== undefined) {
+    if (event.epoch > epoch) keepEarly(turn, lane, encoded);
+    return;
+  }
   if (event.epoch > epoch) return waitFor(core, turn, group, encoded);
   switch (event.kind) {
     case 'application':
@@ -67,7 +72,14 @@ export async function mergePending(core: Core, turn: Turn, lane: string): Promis
     core.lanes.finish(turn, pending.task);
   }
   turn.put(states, lane, next);
-  await advance(core, turn, group, { before, after: next, commit: parseHandshake(pending.commit) });
+  const commit = parseHandshake(pending.commit);
+  if (pending.isResync === true) {
+    const found: Group = { ...group, isBehind: false, lost: undefined };
+    await advance(core, turn, found, { before: undefined, after: next, commit });
+    core.news.put(turn, { kind: 'returned', chat: lane });
+  } else {
+    await advance(core, turn, group, { before, after: next, commit });
+  }
   await receiveEarly(core, turn, lane);
 }
 
@@ -78,7 +90,13 @@ async function receiveCommit(core: Core, turn: Turn, group: Group, tls: Uint8Arr
   const before = turn.get(states, lane);
   if (before === undefined) return;
   const commit = parseHandshake(tls);
-  const after = await core.mls.apply(before, commit);
+  const after = await core.mls.apply(before, commit).catch((error: unknown) => {
+    core.report(error);
+    // A proposal that it carries may be missing here; the log has it.
+    if (group.isBehind) markLost(turn, group, badCommitOf(before.groupContext.epoch, error));
+    else markBehind(core, turn, lane);
+  });
+  if (after === undefined) return;
   // Ours for the same epoch has lost.
   dropPending(turn, lane);
   turn.put(states, lane, after);

@@ -110,6 +110,10 @@ export interface Contact {
   /** While they ask. */
   readonly request?: RequestRecord | undefined;
   readonly isBlocked?: boolean | undefined;
+  /** A new request while we are connected; it counts once the other one has said farewell. */
+  readonly renewal?: Contact | undefined;
+  /** The conversation that we deleted, until we ask for a new one. */
+  readonly forgotten?: GroupId | undefined;
 }
 
 /** What a connection request brought. */
@@ -146,10 +150,22 @@ export interface Group {
   readonly isLeaving: boolean;
   /** Whether commits may be missing, so that the log is read before anything is sent. */
   readonly isBehind: boolean;
+  /** The log leads no further: we come back by an external commit, after reporting a bad commit. */
+  readonly lost?: { readonly bad?: BadCommit | undefined } | undefined;
   /** How many lines its history has. */
   readonly lines: number;
   readonly notifications?: Notifications | undefined;
   readonly isSilenced?: boolean | undefined;
+  /** We deleted it, and nobody can tell. */
+  readonly isForgotten?: boolean | undefined;
+  /** The conversation between the same two that stayed, where this one did not. */
+  readonly movedTo?: GroupId | undefined;
+}
+
+/** A commit that members cannot process, by the epoch that it led to. */
+interface BadCommit {
+  readonly epoch: bigint;
+  readonly kind: 'path-secret' | 'confirmation-tag';
 }
 
 /** A leaf of a group and who is behind it. */
@@ -179,6 +195,8 @@ export interface PendingCommit {
   readonly joiners: readonly { readonly keyPackageRef: Uint8Array; readonly sealed: Uint8Array }[];
   /** Set where it is an external commit. */
   readonly joinSecret?: Uint8Array | undefined;
+  /** It brings us back in the place of our old leaf. */
+  readonly isResync?: boolean | undefined;
   /** The task that is done when the commit is accepted. */
   readonly task?: string | undefined;
 }

@@ -87,6 +87,8 @@ function sentenceOf(event: Noted, scene: Scene, who: (name: string) => string): 
         : `${who(event.by)} removed you from ${event.title}`;
     case 'title':
       return `${by(event.by)} renamed the group to ${event.title}`;
+    case 'returned':
+      return `you were away too long or a change did not fit: some messages in ${scene.label(event.chat)} are lost to you`;
     case 'forged':
       return `somebody in ${scene.label(event.chat)} is not who they say; nothing is sent until they are removed`;
     case 'group-refused':

@@ -1,0 +1,147 @@
+import { equal, utf8 } from '@roost/core/bytes';
+import { Failure } from '@roost/core/failure';
+import { printId, scopedWire } from '@roost/core/ids';
+import { decodeAddedLeaf, encodeCommitAad } from '@roost/identity/leaf';
+import { identityOf } from '@roost/mls/key-package';
+import { BadCommitKind, type GetGroupInfoResponse } from '@roost/proto/roost/delivery/v1/delivery';
+import type { Core } from './core.ts';
+import { noGroup } from './groups.ts';
+import { isTransient } from './lanes.ts';
+import type { Turn } from './ledger.ts';
+import { type DeclaredLeaf, memberOf } from './links.ts';
+import { leavesOf, parseTree } from './mls.ts';
+import { leafSigner } from './signers.ts';
+import { dropPending, end } from './standing.ts';
+import { type Group, groups, type Member, nextStates, pendingCommits, states } from './state.ts';
+
+/**
+ * Comes back into a group whose log does not lead from our epoch to the hub's: it was too long ago,
+ * or a commit did not fit our secrets. An external commit puts a new leaf in the place of our own.
+ * Nobody is asked for it; what was said meanwhile is lost to us. `settlePending` brings it in.
+ */
+export async function performResync(core: Core, lane: string): Promise<void> {
+  const group = core.ledger.get(groups, lane);
+  if (group?.lost === undefined) return;
+  if (group.isLeaving) {
+    // Whoever is leaving does not come back.
+    await core.ledger.turn((turn) => end(core, turn, group, undefined));
+    return;
+  }
+  if (group.lost.bad !== undefined) await report(core, group, group.lost.bad);
+  const info = await groupInfoOf(core, group);
+  if (info === undefined) {
+    await core.ledger.turn((turn) => end(core, turn, group, undefined));
+    return;
+  }
+  try {
+    await comeBack(core, lane, group, info);
+  } catch (error) {
+    // The next try begins with a GroupInfo of then; nothing else that is asked for here can help.
+    if (!(error instanceof Failure) || isTransient(error)) throw error;
+    throw new Failure('UNAVAILABLE', 'the group cannot be entered again now', {}, error);
+  }
+}
+
+/** A commit of the epoch does not fit: nothing of the group can be read before we came back. */
+export function markLost(turn: Turn, group: Group, bad: NonNullable<Group['lost']>['bad']): void {
+  const lane = printId(group.id);
+  const now = turn.get(groups, lane);
+  if (now?.standing !== 'active' || now.lost !== undefined) return;
+  dropPending(turn, lane);
+  turn.put(groups, lane, { ...now, isBehind: true, lost: bad === undefined ? {} : { bad } });
+}
+
+/** What is wrong with a commit that members cannot process, as far as ts-mls tells. */
+export function badCommitOf(epoch: bigint, error: unknown): NonNullable<Group['lost']>['bad'] {
+  const isTag = error instanceof Error && /confirmation tag/i.test(error.message);
+  return { epoch: epoch + 1n, kind: isTag ? 'confirmation-tag' : 'path-secret' };
+}
+
+const KINDS = {
+  'path-secret': BadCommitKind.PATH_SECRET,
+  'confirmation-tag': BadCommitKind.CONFIRMATION_TAG,
+} as const;
+
+/** Tells the hub. A report that it does not take changes nothing for us. */
+async function report(
+  core: Core,
+  group: Group,
+  { epoch, kind }: NonNullable<NonNullable<Group['lost']>['bad']>,
+): Promise<void> {
+  const { caller } = core;
+  const groupId = scopedWire(group.id);
+  const request = { groupId, earKey: group.keys.earKey, epoch, kind: KINDS[kind] };
+  const price = { token: 'general' as const, sign: leafSigner(group.leaf) };
+  await caller
+    .ask(price, (options) => caller.services.delivery.reportBadCommit(request, options))
+    .catch((error: unknown) => {
+      if (!(error instanceof Failure) || isTransient(error)) throw error;
+      core.report(error);
+    });
+  await core.ledger.turn((turn) => {
+    const now = turn.get(groups, printId(group.id));
+    if (now?.lost !== undefined) turn.put(groups, printId(group.id), { ...now, lost: {} });
+  });
+}
+
+/** `undefined` where we are a member no more. */
+async function groupInfoOf(core: Core, group: Group): Promise<GetGroupInfoResponse | undefined> {
+  const { caller } = core;
+  const request = { groupId: scopedWire(group.id), earKey: group.keys.earKey };
+  const price = { token: 'general' as const, sign: leafSigner(group.leaf) };
+  try {
+    return await caller.ask(price, (options) =>
+      caller.services.delivery.getGroupInfo(request, options),
+    );
+  } catch (error) {
+    if (error instanceof Failure && error.reason === 'GROUP_UNKNOWN') return undefined;
+    throw error;
+  }
+}
+
+async function comeBack(
+  core: Core,
+  lane: string,
+  group: Group,
+  info: GetGroupInfoResponse,
+): Promise<void> {
+  const { mls, clock, ledger } = core;
+  const tree = info.ratchetTree?.tls ?? NOTHING;
+  const { signing } = group.leaf;
+  const placed = leavesOf(parseTree(tree));
+  const own = placed.find(({ leaf }) => equal(leaf.signaturePublicKey, signing.publicKey));
+  const declared = info.links.map(({ addedLeaf }) => decodeAddedLeaf(addedLeaf));
+  const declaredOf = (key: Uint8Array): DeclaredLeaf | undefined =>
+    declared.find(({ leafSignatureKey }) => equal(leafSignatureKey, key));
+  const ownDeclared = declaredOf(signing.publicKey);
+  if (own === undefined || ownDeclared === undefined) throw noGroup();
+  const members = await core.trust.judge(() =>
+    placed.map((each): Member =>
+      memberOf(core, group.keys, each, declaredOf(each.leaf.signaturePublicKey)),
+    ),
+  );
+  const keys = await mls.keyPackage({
+    ...signing,
+    identity: identityOf(own.leaf),
+    extensions: [],
+    nowMs: clock.now(),
+  });
+  const from = { groupInfo: info.groupInfo?.tls ?? NOTHING, tree };
+  const aad = encodeCommitAad({ added: [ownDeclared] });
+  const made = await mls.externalCommit(from, keys, aad, { isResync: true });
+  const { groupContext } = made.next;
+  const before = ledger.get(states, lane)?.groupContext.epoch ?? 0n;
+  if (!equal(groupContext.groupId, utf8(lane)) || groupContext.epoch <= before) {
+    throw new Failure('UNAUTHENTICATED', 'the hub tells of another group, or of an epoch long ago');
+  }
+  await ledger.turn((turn) => {
+    const now = turn.get(groups, lane);
+    if (now?.lost === undefined) return;
+    turn.put(groups, lane, { ...now, members });
+    const { commit, groupInfo } = made;
+    turn.put(pendingCommits, lane, { commit, groupInfo, joiners: [], isResync: true });
+    turn.put(nextStates, lane, made.next);
+  });
+}
+
+const NOTHING = new Uint8Array(0);
