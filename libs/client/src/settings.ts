@@ -1,6 +1,6 @@
 import { Failure } from '@roost/core/failure';
 import { printId } from '@roost/core/ids';
-import { MINUTE_MS } from '@roost/core/time';
+import { type Clock, MINUTE_MS } from '@roost/core/time';
 import type { Core } from './core.ts';
 import type { Turn } from './ledger.ts';
 import { type Contact, contacts, groups } from './state.ts';
@@ -17,7 +17,7 @@ export const SETTINGS_LANE = 'settings';
 const ALL: Notifications = { kind: 'all' };
 
 /** What holds now: a time that is over has ended by itself. */
-export function notificationsNow(core: Pick<Core, 'clock'>, set = ALL): Notifications {
+export function notificationsNow(core: { readonly clock: Clock }, set = ALL): Notifications {
   return set.kind === 'muted' && set.untilMs <= core.clock.now() ? ALL : set;
 }
 
@@ -75,7 +75,8 @@ export function unblock(core: Core, turn: Turn, contact: Contact): Done {
     isBlocked: false,
     ...(isConnected ? { ownToken: core.crypto.random(32) } : {}),
   });
-  silenceConversation(core, turn, contact, false);
+  // One that was deleted stays silent.
+  if (contact.forgotten === undefined) silenceConversation(core, turn, contact, false);
   const { user } = contact;
   if (isConnected) core.lanes.submit(turn, printId(contact.group), { kind: 'befriend', user });
   return core.lanes.submit(turn, SETTINGS_LANE, { kind: 'tokens' });

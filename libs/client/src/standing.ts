@@ -28,7 +28,7 @@ export function end(core: Core, turn: Turn, group: Group, by: string | undefined
   dropPending(turn, lane);
   turn.delete(states, lane);
   for (const [key] of turn.list(earlyEvents, `${lane}/`)) turn.delete(earlyEvents, key);
-  turn.put(groups, lane, { ...group, standing: 'gone', members: [] });
+  turn.put(groups, lane, { ...group, standing: 'gone', members: [], isBehind: false });
   for (const [key, task] of turn.list(tasks, `${lane}/`)) {
     if (task.kind === 'release') continue;
     const gone = new Failure('GROUP_UNKNOWN', 'you are not in this group any more');
@@ -37,7 +37,8 @@ export function end(core: Core, turn: Turn, group: Group, by: string | undefined
     core.news.put(turn, { kind: 'failed', chat: lane, sentence: gone.message, text: task.text });
   }
   const { handle } = group.leaf;
-  if (!isShared(turn, lane, handle)) {
+  // Of a conversation that was deleted nobody can tell.
+  if (!isShared(turn, lane, handle) && group.isForgotten !== true) {
     core.lanes.submit(turn, lane, { kind: 'release', handle, isSilenced: false });
   }
   const { title } = group;
