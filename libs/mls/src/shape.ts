@@ -7,7 +7,7 @@ import { Walk } from './bytes-walk.ts';
  */
 
 /** Entries of all lists of a message: the ciphertexts of a path in a group of 25,000 fit. */
-export const ENTRIES_MAX = 32_768;
+export const ENTRIES_MAX = 26_000;
 /** Proposals of a commit, or joiners of a Welcome: all that can wait for it, and 256 Adds. */
 export const COMMIT_PROPOSALS_MAX = 1_280;
 /** Longer keys and signatures than any suite has: those of ML-DSA-87 are 2,592 and 4,627 bytes. */

@@ -6,20 +6,19 @@ import { encode } from '@roost/core/tls';
  * for, and of as many as `shape.ts` admits. Nobody signed them; a server parses before it verifies.
  */
 export function hostileMessages(): ReadonlyMap<string, Uint8Array> {
-  const entries = (room: number, entry: readonly number[]) => repeated(entry, room);
   const many: [string, Uint8Array][] = [
-    ['empty references', commit(entries(ROOM, [2, 0]))],
-    ['removes', commit(entries(ROOM, [1, 0, 3, 0, 0, 0, 1]))],
-    ['psks', commit(entries(ROOM, [1, 0, 4, 1, 0, 0]))],
-    ['extensions', commit(concat(CONTEXT, opaque(entries(ROOM, [0xf1, 1, 0]))))],
-    ['path nodes', commit(NOTHING, path(leaf(), entries(ROOM, [0, 0])))],
-    ['ciphertexts', commit(NOTHING, path(leaf(), node(entries(ROOM, [0, 0]))))],
+    ['empty references', commit(repeated([2, 0], ROOM))],
+    ['removes', commit(repeated([1, 0, 3, 0, 0, 0, 1], ROOM))],
+    ['psks', commit(repeated([1, 0, 4, 1, 0, 0], ROOM))],
+    ['extensions', commit(concat(CONTEXT, opaque(repeated([0xf1, 1, 0], ROOM))))],
+    ['path nodes', commit(NOTHING, path(leaf(), repeated([0, 0], ROOM)))],
+    ['ciphertexts', commit(NOTHING, path(leaf(), node(repeated([0, 0], ROOM))))],
     ['capabilities', commit(NOTHING, path(leaf({ capabilities: ROOM }), NOTHING))],
     ['certificates', commit(NOTHING, path(leaf({ certificates: ROOM }), NOTHING))],
   ];
   const admitted: [string, Uint8Array][] = [
-    ['32,000 ciphertexts', commit(NOTHING, path(leaf(), node(times(32_000, ciphertext(30)))))],
-    ['32,000 extensions', commit(concat(CONTEXT, opaque(times(32_000, extension(61)))))],
+    ['25,000 ciphertexts', commit(NOTHING, path(leaf(), node(times(25_000, ciphertext(48)))))],
+    ['25,000 extensions', commit(concat(CONTEXT, opaque(times(25_000, extension(78)))))],
     ['1,280 psks', commit(times(1_280, psk(1_600)))],
     ['1,280 adds', commit(times(1_280, add(24)))],
     ['authenticated data', commit(NOTHING, Uint8Array.of(0), new Uint8Array(ROOM))],
@@ -110,6 +109,7 @@ function times(count: number, bytes: Uint8Array): Uint8Array {
 /** The entry as often as it fits. */
 function repeated(entry: readonly number[], room: number): Uint8Array {
   const bytes = new Uint8Array(room - (room % entry.length));
-  for (let at = 0; at < bytes.length; at += entry.length) bytes.set(entry, at);
+  bytes.set(entry.slice(0, bytes.length));
+  for (let done = entry.length; done < bytes.length; done *= 2) bytes.copyWithin(done, 0, done);
   return bytes;
 }
