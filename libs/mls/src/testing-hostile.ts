@@ -20,7 +20,7 @@ export function hostileMessages(): ReadonlyMap<string, Uint8Array> {
     ['25,000 ciphertexts', commit(NOTHING, path(leaf(), node(times(25_000, ciphertext(48)))))],
     ['25,000 extensions', commit(concat(CONTEXT, opaque(times(25_000, extension(78)))))],
     ['1,280 psks', commit(times(1_280, psk(1_600)))],
-    ['1,280 adds', commit(times(1_280, add(24)))],
+    ['1,280 adds', commit(times(1_280, add(18)))],
     ['authenticated data', commit(NOTHING, Uint8Array.of(0), new Uint8Array(ROOM))],
   ];
   return new Map([...many, ...admitted]);
