@@ -22,6 +22,7 @@ import {
   requestOf,
   roomSeenBy,
   send,
+  together as togetherIn,
 } from './testing/deeds.fixture.ts';
 import { NOTHING, asMember, asNew, person, where } from './testing/people.fixture.ts';
 import type { Person, Room } from './testing/people.fixture.ts';
@@ -38,16 +39,7 @@ afterAll(async () => {
 
 const kinds = (who: Person) => house.receiver.queueOf(who.handle).map(({ kind }) => kind);
 
-async function together(...names: readonly string[]): Promise<{ room: Room; people: Person[] }> {
-  const people = await Promise.all(names.map(async (name) => await person(name)));
-  const [founder, ...others] = people;
-  if (founder === undefined) throw new Error('somebody founds a group');
-  const room = await found(house, founder);
-  await commit(house, founder, room, { add: others });
-  await quiet(house);
-  for (const who of others) await catchUp(house, who, room);
-  return { room, people };
-}
+const together = async (...names: readonly string[]) => await togetherIn(house, ...names);
 
 const propose = async (who: Person, room: Room, tls: Uint8Array) =>
   await house.client.propose({ ...where(room), proposal: { tls } }, asMember(who));

@@ -20,7 +20,12 @@ import {
   stateOf,
 } from '@roost/mls/testing';
 import type { MadeCommit } from '@roost/mls/testing';
-import type { CommitRequest, JoinGroupRequest } from '@roost/proto/roost/delivery/v1/delivery';
+import type {
+  CommitRequest,
+  JoinGroupRequest,
+  ResyncRequest,
+} from '@roost/proto/roost/delivery/v1/delivery';
+import { quiet } from './house.fixture.ts';
 import type { House } from './house.fixture.ts';
 import {
   NOTHING,
@@ -29,6 +34,7 @@ import {
   asNew,
   foundingOf,
   newRoom,
+  person,
   where,
 } from './people.fixture.ts';
 import type { Person, Room } from './people.fixture.ts';
@@ -45,6 +51,21 @@ export async function found(
   const request = await foundingOf(founder, room, kind, { joinSecretHash });
   await client.createGroup(request, asNew(founder));
   return room;
+}
+
+/** A group of these people, who all are in the same epoch. */
+export async function together(
+  house: House,
+  ...names: readonly string[]
+): Promise<{ room: Room; people: Person[] }> {
+  const people = await Promise.all(names.map(async (name) => await person(name)));
+  const [founder, ...others] = people;
+  assert(founder !== undefined, 'somebody founds a group');
+  const room = await found(house, founder);
+  await commit(house, founder, room, { add: others });
+  await quiet(house);
+  for (const who of others) await catchUp(house, who, room);
+  return { room, people };
 }
 
 export interface Changes {
@@ -180,6 +201,27 @@ export async function prepareJoinInto(
     commit: { tls: made.tls },
     groupInfo: { tls: made.groupInfo },
     queueConfig: who.queueConfig,
+  };
+  return { made, request };
+}
+
+/** The external commit by which a member comes back in place of its own leaf. */
+export async function prepareResync(
+  { client }: House,
+  who: Person,
+  room: Room,
+  declared = who,
+): Promise<{ readonly made: MadeCommit; readonly request: ResyncRequest }> {
+  const info = await client.getGroupInfo(where(room), asMember(who));
+  const [groupInfo, tree] = [info.groupInfo?.tls ?? NOTHING, info.ratchetTree?.tls ?? NOTHING];
+  const group = createPublicGroup(nodeCrypto, groupInfo, tree, Date.now());
+  const aad = encodeCommitAad({ added: [addedLeafOf(declared)] });
+  const made = await makeExternalCommit(who.actor, group, true, aad);
+  const request = {
+    ...where(room),
+    commit: { tls: made.tls },
+    groupInfo: { tls: made.groupInfo },
+    queueConfig: NOTHING,
   };
   return { made, request };
 }

@@ -17,6 +17,9 @@ const TABLES = [
   'accepted',
   'outbox',
   'outbox_heads',
+  'dead_queues',
+  'reports',
+  'public_rooms',
 ] as const;
 
 /** Every row of every table, as PostgreSQL prints it: what a thief of the disk has. */

@@ -10,7 +10,7 @@ import { createLog } from '@roost/service/log';
 import { TestClock } from '@roost/testing/clock';
 import { freshDatabase } from '@roost/testing/postgres';
 import { dsDefaults } from '../config.ts';
-import type { DispatchConfig, DsLimits } from '../config.ts';
+import type { DispatchConfig, DsConfig, DsLimits } from '../config.ts';
 import type { Faults } from '../desk.ts';
 import { dsEvents } from '../events.ts';
 import { migrations, openDs } from '../service.ts';
@@ -31,6 +31,7 @@ export interface HouseOptions {
   readonly faults?: Faults;
   readonly limits?: Partial<DsLimits>;
   readonly dispatch?: Partial<DispatchConfig>;
+  readonly roomPolicies?: DsConfig['roomPolicies'];
 }
 
 /** A DS over a real database and a real gRPC port, and a receiver behind its bus. */
@@ -60,6 +61,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     domain: home,
     limits: { ...dsDefaults.limits, ...options.limits },
     dispatch: { ...dsDefaults.dispatch, ...FAST, ...options.dispatch },
+    ...(options.roomPolicies === undefined ? {} : { roomPolicies: options.roomPolicies }),
   };
   const ds = await openDs(config, {
     database,

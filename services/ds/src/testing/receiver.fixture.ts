@@ -11,7 +11,7 @@ import type { GroupEvent } from '@roost/bus/group-event';
 import type { Bus, RequestOptions } from '@roost/bus/ports';
 import { toHex } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
-import type { Uuid } from '@roost/core/ids';
+import type { GroupId, Uuid } from '@roost/core/ids';
 import { nodeCrypto } from '@roost/crypto/node';
 
 /** What the bus does to a batch, drawn for each. */
@@ -29,9 +29,12 @@ export class TestReceiver implements Bus {
   readonly heads: Uuid[] = [];
   /** Groups that get nowhere, as if somebody else always were faster. */
   readonly stuck = new Set<Uuid>();
+  /** Handles whose queues are gone, in hex. */
+  readonly gone = new Set<string>();
   /** What arrived, over all queues. */
   readonly arrivals: { id: Uuid; handle: string; event: GroupEvent }[] = [];
   #late: Uint8Array[] = [];
+  #gone: { groupId: GroupId; handle: Uint8Array }[] = [];
 
   async request(_: number, batch: Uint8Array, { signal }: RequestOptions): Promise<Uint8Array> {
     await new Promise((resolve) => setImmediate(resolve));
@@ -66,7 +69,8 @@ export class TestReceiver implements Bus {
     const groups = new Map(events.map(({ groupId }) => [groupId.uuid, groupId]));
     for (const event of events) this.#take(event);
     const marks = [...groups].map(([id, groupId]) => ({ groupId, mark: this.markOf(id) }));
-    return encodeBusAnswer({ marks, gone: [] });
+    const gone = this.#gone.splice(0);
+    return encodeBusAnswer({ marks, gone });
   }
 
   #take(event: BusEvent): void {
@@ -87,6 +91,10 @@ export class TestReceiver implements Bus {
     const fanOut = openFanOut(nodeCrypto, this.transportKey, { groupId, number, prev, sealed });
     if (fanOut === undefined) throw new Error('a fan-out does not open');
     for (const { handle, extra } of fanOut.recipients) {
+      if (this.gone.has(toHex(handle))) {
+        this.#gone.push({ groupId, handle });
+        continue;
+      }
       const own = decodeGroupEvent(extra.length > 0 ? extra : fanOut.groupEvent);
       this.queues.set(toHex(handle), [...this.queueOf(handle), own]);
       this.arrivals.push({ id: groupId.uuid, handle: toHex(handle), event: own });
