@@ -56,10 +56,11 @@ export class Person implements AsyncDisposable {
   async until<K extends ClientEvent['kind']>(
     kind: K,
     matches: (event: EventOf<K>) => boolean = () => true,
+    patienceMs = PATIENCE_MS,
   ): Promise<EventOf<K>> {
     const isIt = (event: ClientEvent): event is EventOf<K> =>
       event.kind === kind && matches(event as EventOf<K>);
-    for (let waited = 0; waited < PATIENCE_MS; waited += 10) {
+    for (let waited = 0; waited < patienceMs; waited += 10) {
       const found = this.events.find(isIt);
       if (found !== undefined) return found;
       await sleep(10);
