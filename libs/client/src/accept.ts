@@ -5,15 +5,14 @@ import type { GetExternalJoinInfoResponse } from '@roost/proto/roost/delivery/v1
 import { encodeCommitAad } from '@roost/identity/leaf';
 import type { Core } from './core.ts';
 import { connected } from './friends.ts';
-import { registerHandle } from './groups.ts';
+import { noGroup, registerHandle } from './groups.ts';
 import { verifiedMembers } from './joins.ts';
 import type { Outcome } from './lanes.ts';
-import { declareOwn, newLeaf } from './links.ts';
+import { declareOwn, leafIdentity } from './links.ts';
 import { newKeySigner } from './signers.ts';
 import {
   type Contact,
   contacts,
-  type Group,
   groups,
   joinings,
   nextStates,
@@ -45,7 +44,7 @@ export async function performAccept(
   if (contact === undefined || request === undefined) {
     throw new Failure('GROUP_UNKNOWN', 'the request is not there any more');
   }
-  const entry = await prepareLeaf(core, lane, contact, request);
+  const entry = await prepareLeaf(core, lane, contact);
   const joinInfo = await joinInfoOf(core, contact, request, entry.leaf);
   await enterBy(core, lane, { contact, request, joinInfo, ...entry });
   return 'on';
@@ -56,31 +55,11 @@ interface Entry {
   readonly identity: Uint8Array;
 }
 
-async function prepareLeaf(
-  core: Core,
-  lane: string,
-  contact: Contact,
-  request: RequestRecord,
-): Promise<Entry> {
-  const { leaf, identity } = newLeaf(core);
-  const group: Group = {
-    id: contact.group,
-    kind: 'dm',
-    title: '',
-    standing: 'creating',
-    keys: request.keys,
-    leaf,
-    members: [],
-    isLeaving: false,
-    isBehind: false,
-    lines: core.ledger.get(groups, lane)?.lines ?? 0,
-  };
-  await core.ledger.turn((turn) => {
-    turn.put(groups, lane, group);
-    turn.put(joinings, lane, { sinceMs: core.clock.now() });
-  });
+async function prepareLeaf(core: Core, lane: string, contact: Contact): Promise<Entry> {
+  const leaf = core.ledger.get(groups, lane)?.leaf;
+  if (leaf === undefined) throw noGroup();
   await registerHandle(core, contact.group, leaf);
-  return { leaf, identity };
+  return { leaf, identity: leafIdentity(core, leaf) };
 }
 
 async function joinInfoOf(
@@ -92,7 +71,8 @@ async function joinInfoOf(
   const { caller } = core;
   const groupId = scopedWire(contact.group);
   const price = { token: 'general' as const, sign: newKeySigner(leaf.signing) };
-  const request = { groupId, earKey: keys.earKey, joinSecret };
+  const participant = new Uint8Array(0);
+  const request = { groupId, earKey: keys.earKey, joinSecret, participant };
   return caller.ask(price, (options) =>
     caller.services.delivery.getExternalJoinInfo(request, options),
   );

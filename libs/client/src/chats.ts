@@ -2,6 +2,7 @@ import { Failure } from '@roost/core/failure';
 import { printId } from '@roost/core/ids';
 import { roleOf } from '@roost/mls/room';
 import { type Core, ownClient } from './core.ts';
+import { chatNow } from './crossing.ts';
 import type { ClientState } from './mls.ts';
 import type { People } from './people.ts';
 import { type Notifications, notificationsNow } from './settings.ts';
@@ -59,13 +60,13 @@ export class Chats {
 
   /** Any that there is or was. */
   find(id: string): Chat | undefined {
-    const group = this.#core.ledger.get(groups, id);
-    return group === undefined ? undefined : this.#chatOf(id, group);
+    const group = this.#group(id);
+    return group === undefined ? undefined : this.#chatOf(printId(group.id), group);
   }
 
   /** The group of a chat that lines can be written for. */
   group(id: string): Group {
-    const group = this.#core.ledger.get(groups, id);
+    const group = this.#group(id);
     if (group !== undefined && isShown(group)) return group;
     throw new Failure('GROUP_UNKNOWN', 'you are not in this chat');
   }
@@ -73,7 +74,7 @@ export class Chats {
   /** A group with its MLS state: we are a member. */
   joined(id: string): { readonly group: Group; readonly state: ClientState } {
     const group = this.group(id);
-    const state = this.#core.ledger.get(states, id);
+    const state = this.#core.ledger.get(states, printId(group.id));
     if (state !== undefined) return { group, state };
     throw new Failure('GROUP_UNKNOWN', 'you are not in this chat yet');
   }
@@ -98,6 +99,10 @@ export class Chats {
         const text = task.kind === 'send' ? task.text : undefined;
         return { kind: task.kind, chat: 'chat' in task ? task.chat : laneOf(key), text };
       });
+  }
+
+  #group(id: string): Group | undefined {
+    return this.#core.ledger.get(groups, chatNow(this.#core.ledger, id));
   }
 
   #chatOf(id: string, group: Group): Chat {
@@ -131,5 +136,5 @@ const BY_ITSELF: ReadonlySet<Task['kind']> = new Set([
 ]);
 
 function isShown(group: Group): boolean {
-  return group.standing !== 'gone' && !group.isLeaving;
+  return group.standing !== 'gone' && !group.isLeaving && group.isForgotten !== true;
 }

@@ -2,8 +2,10 @@ import { Failure } from '@roost/core/failure';
 import { printId, type UserId } from '@roost/core/ids';
 import { type Chat, type ChatMember, Chats, type Unfinished } from './chats.ts';
 import { assertAllowed, participantOf } from './commits.ts';
+import { accepting } from './connect.ts';
 import { encodeContent, MESSAGE_ID_BYTES } from './content.ts';
 import { accountOf, type Core, ownClient } from './core.ts';
+import { chatNow, forget } from './crossing.ts';
 import { drawGroupId, found, invite } from './groups.ts';
 import { addLine, lastLines, type Line } from './history.ts';
 import { Ledger, type Turn } from './ledger.ts';
@@ -94,11 +96,16 @@ export class Client {
     return this.#core.news.unread();
   }
 
-  /** Asks somebody to connect; done when the request lies in the other's queue. */
-  async connect(name: string): Promise<void> {
-    this.#people.printed(name);
+  /**
+   * Asks somebody to connect, done when the request lies in the other's queue; or opens the
+   * conversation that there is. Returns its chat.
+   */
+  async connect(name: string): Promise<string> {
+    const known = this.#people.talking(name);
+    if (known !== undefined) return printId(known.group);
     const group = drawGroupId(this.#core);
     await this.#submit(printId(group), { kind: 'connect', name, group });
+    return printId(this.#people.known(name).group);
   }
 
   /** The names of those who ask to connect, the oldest first. */
@@ -114,8 +121,7 @@ export class Client {
       if (contact?.standing !== 'asking') {
         throw new Failure('USER_UNKNOWN', `${userName} does not ask to connect any more`);
       }
-      turn.put(contacts, printId(user), { ...contact, standing: 'accepting' });
-      return this.#core.lanes.submit(turn, printId(contact.group), { kind: 'accept', user });
+      return accepting(this.#core, turn, contact);
     });
     return userName;
   }
@@ -218,8 +224,9 @@ export class Client {
     const content = encodeContent({ kind: 'text', messageId, text });
     const sender = this.userName;
     const { done } = await this.#core.ledger.turn((turn) => {
-      addLine(turn, chat, { sender, text, atMs: this.#core.clock.now(), isOwn: true });
-      return this.#core.lanes.submit(turn, chat, { kind: 'send', content, text });
+      const lane = chatNow(turn, chat);
+      addLine(turn, lane, { sender, text, atMs: this.#core.clock.now(), isOwn: true });
+      return this.#core.lanes.submit(turn, lane, { kind: 'send', content, text });
     });
     done.catch(() => undefined);
     return { sent: done };
@@ -249,10 +256,23 @@ export class Client {
     await this.#do((turn) => unblock(this.#core, turn, this.#people.known(name)));
   }
 
+  /**
+   * Deletes the conversation with somebody whom we blocked, and nobody can tell. Unblocked and asked
+   * to connect again, the two have a new one.
+   */
+  async forget(name: string): Promise<void> {
+    const contact = this.#people.known(name);
+    if (contact.isBlocked !== true) {
+      throw new Failure('NOT_ALLOWED', `block ${contact.userName} first`);
+    }
+    await this.#core.ledger.turn((turn) => forget(turn, contact));
+  }
+
   /** The last lines of a chat, the oldest first. */
   async history(chat: string, count: number): Promise<Line[]> {
-    const lines = this.#core.ledger.get(groups, chat)?.lines ?? 0;
-    return lastLines(this.#store, chat, lines, count);
+    const lane = chatNow(this.#core.ledger, chat);
+    const lines = this.#core.ledger.get(groups, lane)?.lines ?? 0;
+    return lastLines(this.#store, lane, lines, count);
   }
 
   /** What is not done yet, in its order; what the client does by itself is left out. */

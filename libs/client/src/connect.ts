@@ -16,9 +16,11 @@ import {
   type FindUserResponse,
   SectionType,
 } from '@roost/proto/roost/authentication/v1/authentication';
-import { accountOf, type Core, credentialsOf, ownClient } from './core.ts';
+import { accountOf, type Core, credentialsOf } from './core.ts';
+import { draftEntry, sayFarewell } from './crossing.ts';
 import { createAtHub, found } from './groups.ts';
 import type { Outcome } from './lanes.ts';
+import type { Turn } from './ledger.ts';
 import { type Contact, contacts, type Group } from './state.ts';
 import { type Task, tasks } from './task.ts';
 
@@ -53,12 +55,19 @@ export async function performConnect(
       // Both ask each other: that is consent.
       if (contact?.standing === 'asking') {
         core.lanes.finish(turn, key);
-        turn.put(contacts, printId(target.user), { ...contact, standing: 'accepting' });
-        const accept = { kind: 'accept' as const, user: target.user };
-        core.lanes.submit(turn, printId(contact.group), accept);
+        accepting(core, turn, contact);
         return undefined;
       }
-      refuseKnown(contact);
+      if (contact?.isBlocked === true) {
+        throw new Failure('NOT_ALLOWED', `you blocked ${contact.userName}; unblock first`);
+      }
+      if (contact !== undefined && contact.standing !== 'rejected') {
+        // By a new name, or asked twice at once: there is a conversation already.
+        core.lanes.finish(turn, key);
+        turn.put(contacts, printId(target.user), { ...contact, userName: target.userName });
+        return undefined;
+      }
+      if (contact !== undefined) sayFarewell(core, turn, contact);
       return ask(core, turn, { key, task, target });
     });
     return 'on';
@@ -73,16 +82,12 @@ export async function performConnect(
   return 'on';
 }
 
-function refuseKnown(contact: Contact | undefined): void {
-  const sentences = {
-    connected: 'you are connected already',
-    asked: 'you asked already; the answer is not here yet',
-    accepting: 'the connection is being made',
-  } as const;
-  if (contact === undefined || contact.standing === 'rejected' || contact.standing === 'asking') {
-    return;
-  }
-  throw new Failure('ALREADY_EXISTS', sentences[contact.standing]);
+/** Enters the group of somebody who asks. */
+export function accepting(core: Core, turn: Turn, contact: Contact): { done: Promise<void> } {
+  turn.put(contacts, printId(contact.user), { ...contact, standing: 'accepting' });
+  draftEntry(core, turn, contact);
+  const task = { kind: 'accept' as const, user: contact.user };
+  return core.lanes.submit(turn, printId(contact.group), task);
 }
 
 /** Finds a user and verifies that name, id and clients belong together. */
@@ -187,15 +192,6 @@ function requestFor(core: Core, { id, keys }: Group, joinSecret: Uint8Array, cli
   const type = SectionType.IDENTITY;
   const sealed = sealSection(crypto, hpkeKey, credential.clientId, { type, plaintext });
   return { clientId: clientWire(credential.clientId), sections: [{ type, sealed }] };
-}
-
-/**
- * Both founded a group for the same two: the one whose founder's id, and then whose own, is smaller
- * survives. Both sides see the same, so that no more than one is left.
- */
-export function isOursSmaller(core: Core, own: Contact, theirs: Contact): boolean {
-  const ours = `${printId(ownClient(core).user)} ${printId(own.group)}`;
-  return ours < `${printId(theirs.user)} ${printId(theirs.group)}`;
 }
 
 /**

@@ -17,8 +17,8 @@ import {
 } from '@roost/identity/direct-section';
 import { verifyClientCredential } from '@roost/identity/credentials';
 import { type Section, SectionType } from '@roost/proto/roost/authentication/v1/authentication';
-import { isOursSmaller } from './connect.ts';
 import { accountOf, type Core, credentialsOf, ownClient } from './core.ts';
+import { endForgotten, giveWay, isOursSmaller } from './crossing.ts';
 import type { Turn } from './ledger.ts';
 import type { Outcome } from './lanes.ts';
 import { type ConnectionKey, type Contact, contacts } from './state.ts';
@@ -161,6 +161,7 @@ function takeRequest(core: Core, turn: Turn, asking: Contact): void {
   switch (before?.standing) {
     case undefined:
     case 'rejected':
+      if (before?.forgotten !== undefined) endForgotten(core, turn, before.forgotten);
       turn.put(contacts, id, asking);
       core.news.put(turn, { kind: 'request', name: asking.userName });
       return;
@@ -168,13 +169,15 @@ function takeRequest(core: Core, turn: Turn, asking: Contact): void {
       turn.put(contacts, id, asking);
       return;
     case 'asked':
-      if (isOursSmaller(core, before, asking)) return;
-      turn.put(contacts, id, { ...asking, standing: 'accepting', ownToken: before.ownToken });
-      core.lanes.submit(turn, printId(before.group), { kind: 'delete' });
-      core.lanes.submit(turn, printId(asking.group), { kind: 'accept', user: asking.user });
+      if (!isOursSmaller(core, before, asking)) giveWay(core, turn, before, asking);
+      return;
+    case 'connected':
+      // One that crossed ours, or another conversation is wanted: a farewell tells.
+      if (equal(before.recoveryKeyHash, asking.recoveryKeyHash)) {
+        turn.put(contacts, id, { ...before, renewal: asking });
+      }
       return;
     case 'accepting':
-    case 'connected':
   }
 }
 

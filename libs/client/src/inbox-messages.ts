@@ -3,6 +3,7 @@ import { printId } from '@roost/core/ids';
 import { befriended } from './friends.ts';
 import { type Content, decodeContent, MESSAGE_ID_BYTES } from './content.ts';
 import { type Core, ownClient } from './core.ts';
+import { heardFarewell } from './crossing.ts';
 import { addLine } from './history.ts';
 import type { Turn } from './ledger.ts';
 import { contacts, type Group, type MemberIdentity, seenIds, states } from './state.ts';
@@ -59,6 +60,11 @@ function take(core: Core, turn: Turn, group: Group, received: Received): void {
         text,
         acceptedAtMs: at,
       });
+      return;
+    }
+    case 'farewell': {
+      const contact = turn.get(contacts, printId(sender.user));
+      if (contact !== undefined && group.kind === 'dm') heardFarewell(core, turn, group, contact);
       return;
     }
     case 'friendship': {

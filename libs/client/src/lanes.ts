@@ -94,6 +94,20 @@ export class Lanes {
     turn.after(() => this.#settle(key, (waiter) => waiter.resolve()));
   }
 
+  /** Puts a task to the end of another lane; whoever waits for it goes on waiting. */
+  move(turn: Turn, key: string, lane: string): void {
+    const task = turn.get(tasks, key);
+    if (task === undefined) return;
+    turn.delete(tasks, key);
+    const to = addTask(turn, lane, task);
+    turn.after(() => {
+      const waiter = this.#waiters.get(key);
+      this.#waiters.delete(key);
+      if (waiter !== undefined) this.#waiters.set(to, waiter);
+      this.wake(lane);
+    });
+  }
+
   /** Takes a task off the ledger that has lost its ground. */
   fail(turn: Turn, key: string, error: Failure): void {
     turn.delete(tasks, key);

@@ -36,13 +36,21 @@ export function newLeaf(core: Pick<Core, 'crypto' | 'ledger'>): {
   readonly identity: Uint8Array;
 } {
   const { crypto } = core;
-  const { clientCredential, nameBinding } = credentialsOf(core);
-  const { privateKey } = accountOf(core).signing;
   const signing = crypto.ed25519.generate();
   const [linkKey, handle, pushKey] = [crypto.random(32), crypto.random(32), crypto.random(32)];
   const leaf = { signing, linkKey, handle, pushKey };
+  return { leaf, identity: leafIdentity(core, leaf) };
+}
+
+/** The identity of a leaf of our own, by the name and the credential that we have now. */
+export function leafIdentity(
+  core: Pick<Core, 'crypto' | 'ledger'>,
+  { signing, linkKey }: OwnLeaf,
+): Uint8Array {
+  const { clientCredential, nameBinding } = credentialsOf(core);
+  const { privateKey } = accountOf(core).signing;
   const signer = { clientCredential, nameBinding, privateKey };
-  return { leaf, identity: makeLeafIdentity(crypto, signer, signing.publicKey, leaf.linkKey) };
+  return makeLeafIdentity(core.crypto, signer, signing.publicKey, linkKey);
 }
 
 /** What we declare of our own leaf where we bring it into a group ourselves. */

@@ -51,6 +51,19 @@ export class People {
     throw new Failure('USER_UNKNOWN', `nothing is known of ${printed}; connect first`);
   }
 
+  /** Somebody with whom there is a conversation, or is about to be. */
+  talking(name: string): Contact | undefined {
+    const contact = this.#called(this.printed(name));
+    const isTalking =
+      contact?.standing === 'asked' ||
+      contact?.standing === 'accepting' ||
+      contact?.standing === 'connected';
+    if (isTalking && contact?.isBlocked === true) {
+      throw new Failure('NOT_ALLOWED', `you blocked ${contact.userName}; unblock first`);
+    }
+    return isTalking ? contact : undefined;
+  }
+
   /** Whose conversation a group is. */
   inGroup(group: string): Contact | undefined {
     return this.#all().find((contact) => printId(contact.group) === group);

@@ -155,11 +155,14 @@ export class Session {
   }
 
   async #connect(name: string): Promise<void> {
+    const before = this.#dmWith(name);
     // It is there, and takes lines, as soon as the other one is found.
-    await this.#client.connect(name);
-    const chat = this.#dmWith(name);
-    this.#switchTo(chat?.id);
-    if (chat !== undefined && !chat.isOpen) this.#say(`${this.#short(name)} is asked to connect`);
+    const id = await this.#client.connect(name);
+    this.#switchTo(id);
+    const chat = this.#client.chat(id);
+    if (chat?.isOpen === false) this.#say(`${this.#short(name)} is asked to connect`);
+    else if (before !== undefined)
+      this.#say(`you are connected already; lines go to ${this.#label(id)}`);
   }
 
   async #mute(forMs: number | undefined): Promise<void> {
@@ -212,6 +215,9 @@ export class Session {
   }
 
   #chat(): string {
+    // Another may have taken its place.
+    const current = this.#current === undefined ? undefined : this.#client.chat(this.#current);
+    this.#current = current?.id;
     if (this.#current === undefined || !this.#hasCurrent()) {
       throw new Failure(
         'GROUP_UNKNOWN',
