@@ -8,14 +8,15 @@ import { dump } from '@roost/e2e/dump';
 import { tell } from '@roost/e2e/story';
 import { connectTwo, Witness } from '@roost/e2e/witness';
 import { World } from '@roost/e2e/world';
+import { ROLES } from '@roost/mls/roles';
 import { toBase64 } from '@roost/rpc/frames';
 import { createLog } from '@roost/service/log';
 import { parseAuthorization } from '@roost/tokens/challenge';
 
 const KINDS = [
   ...['user id', 'client id', 'name', 'client key', 'QS id', 'QS key', 'group id', 'group key'],
-  ...['leaf key', 'participant id', 'handle', 'push key', 'friendship token', 'access token'],
-  ...['title', 'text', 'address'],
+  ...['leaf key', 'link key', 'participant id', 'handle', 'push key', 'friendship token'],
+  ...['access token', 'role', 'MLS bytes', 'title', 'text', 'address'],
 ] as const;
 type Kind = (typeof KINDS)[number];
 type Known = Record<Kind, Set<string>>;
@@ -26,6 +27,7 @@ const bus = new CutBus();
 let log = '';
 let world: World;
 let known: Known;
+const beganAtMs = Date.now();
 const dumps: Partial<Record<Service, string>> = {};
 
 beforeAll(async () => {
@@ -73,6 +75,8 @@ async function allThatIsKnown(people: readonly Witness[]): Promise<Known> {
     if (value !== undefined) all[kind].add(typeof value === 'string' ? value : toHex(value));
   };
   add('address', '127.0.0.1');
+  for (const role of Object.keys(ROLES)) if (role !== 'none') add('role', role);
+  for (const window of mlsWindows(people)) add('MLS bytes', window);
   for (const person of people) {
     const account = await person.account();
     const { client } = account.credentials ?? {};
@@ -93,6 +97,7 @@ async function allThatIsKnown(people: readonly Witness[]): Promise<Known> {
       }
       add('handle', leaf.handle);
       add('push key', leaf.pushKey);
+      add('link key', leaf.linkKey);
       add('title', title === '' ? undefined : title);
       for (const member of members) {
         add('leaf key', member.signatureKey);
@@ -115,6 +120,27 @@ async function allThatIsKnown(people: readonly Witness[]): Promise<Known> {
   }
   return all;
 }
+
+/** Pieces of what the DS was given; but of KeyPackages, which lie at the QS for whoever claims them. */
+function mlsWindows(people: readonly Witness[]): Uint8Array[] {
+  const calls = people.flatMap(({ recorder }) => recorder.calls);
+  const uploaded = calls.filter(({ path }) => path.includes('.QueueService/'));
+  const atQueue = uploaded.map(({ request }) => toHex(request)).join(' ');
+  const given = calls.filter(({ path }) =>
+    /DeliveryService\/(Create|Commit|Send|Propose|Join)/.test(path),
+  );
+  return given.flatMap(({ request }) =>
+    [0.3, 0.6, 0.9].flatMap((share) => {
+      const from = Math.floor(request.length * share);
+      const window = request.slice(from, from + WINDOW_BYTES);
+      // Zeros and the like are found everywhere.
+      const isTelling = new Set(window).size >= WINDOW_BYTES / 2;
+      return isTelling && !atQueue.includes(toHex(window)) ? [window] : [];
+    }),
+  );
+}
+
+const WINDOW_BYTES = 24;
 
 /** Every form in which a value could lie somewhere: itself, and each of its codings as bytes. */
 function formsOf(value: string): string[] {
@@ -164,6 +190,34 @@ test.each<[Service, Kind[]]>([
 test('the log holds nothing of what clients know', () => {
   expect(kindsIn(log)).toEqual([]);
 });
+
+test('the tables of the DS tell no time but days and months, and when it was migrated', async () => {
+  const columns = await world.databases.ds.query<{ type: string }>({
+    text: `SELECT DISTINCT data_type AS type FROM information_schema.columns
+            WHERE table_schema = 'public' AND table_name <> 'migrations'`,
+  });
+  expect(columns.filter(({ type }) => /time|date|interval|json/.test(type))).toEqual([]);
+  const tables = await dump(world.databases.ds);
+  const rows = [...tables]
+    .flatMap(([name, each]) => (name === 'migrations' ? [] : each))
+    .join('\n');
+  const now = Date.now();
+  // Seconds, milliseconds and microseconds since 1970 in a column.
+  const near = [...rows.matchAll(/(?<![0-9a-f\\x])\d{9,}(?![0-9a-f])/g)].filter(([digits]) =>
+    [1, 1_000, 1_000_000].some((unit) => Math.abs(Number(digits) / unit - now / 1_000) < YEAR_S),
+  );
+  expect(near).toEqual([]);
+  // Milliseconds as eight bytes inside of others, from the beginning of the story to now.
+  const [first, last] = [beganAtMs, now].map((ms) => Math.floor(ms / FINE_MS));
+  const prefixes = Array.from({ length: (last ?? 0) - (first ?? 0) + 1 }, (_, at) =>
+    ((first ?? 0) + at).toString(16).padStart(12, '0'),
+  );
+  expect(prefixes.filter((prefix) => rows.includes(prefix))).toEqual([]);
+});
+
+const YEAR_S = 365 * 24 * 60 * 60;
+/** The last two bytes of eight are left out. */
+const FINE_MS = 2 ** 16;
 
 test('no value lies in the tables of two services', () => {
   const joins: string[] = [];
