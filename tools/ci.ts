@@ -1,5 +1,5 @@
-// What `.ci/run` runs once the packages are there: check, tests, build, smoke. Jest's tests and the
-// other steps are counted one by one; the last line is `N passed, N failed`.
+// What `.ci/run` runs once the packages are there: check, tests, vectors, build, smoke. Jest's
+// tests, the vectors and the other steps are counted one by one; the last line is `N passed, N failed`.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,6 +51,18 @@ function countTests({ ok }: Outcome): void {
   if (!ok && failed.length === before) failed.push('npm test');
 }
 
+/** The last line counts the vectors. */
+function countVectors({ ok, output }: Outcome): void {
+  const [, good = '0'] = /(\d+) passed, \d+ failed\s*$/.exec(output) ?? [];
+  passed += Number(good);
+  const names = output
+    .split('\n')
+    .filter((line) => line.startsWith('FAIL '))
+    .map((line) => `vectors: ${line.slice(5)}`);
+  failed.push(...names);
+  if (!ok && names.length === 0) failed.push('vectors');
+}
+
 function countOne({ ok, name }: Outcome): void {
   if (ok) passed += 1;
   else failed.push(name);
@@ -70,6 +82,7 @@ const steps: [Step, (outcome: Outcome) => void][] = [
     },
     countTests,
   ],
+  [{ name: 'vectors', command: npm('vectors'), timeoutMs: 10 * MINUTE_MS }, countVectors],
   [{ name: 'build', command: npm('build'), timeoutMs: 3 * MINUTE_MS }, countOne],
   [{ name: 'bench, quick', command: npm('bench', '--quick'), timeoutMs: 6 * MINUTE_MS }, countOne],
   [

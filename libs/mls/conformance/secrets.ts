@@ -244,13 +244,16 @@ interface SecretTree {
     readonly key: string;
     readonly nonce: string;
   };
-  readonly leaves: readonly (readonly {
-    readonly generation: number;
-    readonly handshake_key: string;
-    readonly handshake_nonce: string;
-    readonly application_key: string;
-    readonly application_nonce: string;
-  }[])[];
+  /** Per leaf some of its generations; older files have one of each leaf, without a list. */
+  readonly leaves: readonly (readonly Generation[] | Generation)[];
+}
+
+interface Generation {
+  readonly generation: number;
+  readonly handshake_key: string;
+  readonly handshake_nonce: string;
+  readonly application_key: string;
+  readonly application_nonce: string;
 }
 
 export const secretTree = vectorKind<SecretTree>(
@@ -268,7 +271,7 @@ export const secretTree = vectorKind<SecretTree>(
     for (const [leaf, generations] of vector.leaves.entries()) {
       const node = tree[leaf * 2];
       if (node === undefined) throw new Error('the secret tree is too small');
-      for (const each of generations) {
+      for (const each of [generations].flat()) {
         const at = `of leaf ${leaf}, generation ${each.generation}`;
         const hand = await keysAt(suite, node.handshake, each.generation);
         same(`handshake_key ${at}`, hand.key, each.handshake_key);
