@@ -2,9 +2,11 @@ import { expect, test } from '@jest/globals';
 import { utf8 } from '@roost/core/bytes';
 import { DAY_MS } from '@roost/core/time';
 import { nodeCrypto } from '@roost/crypto/node';
+import { greaseCapabilities } from 'ts-mls/grease.js';
 import { signKeyPackage } from 'ts-mls/keyPackage.js';
 import type { KeyPackage } from 'ts-mls/keyPackage.js';
 import { makeKeyPackageRef } from 'ts-mls/keyPackage.js';
+import { signLeafNodeKeyPackage } from 'ts-mls/leafNode.js';
 import { encodeMlsMessage } from 'ts-mls/message.js';
 import { EXTENSION } from './extensions.ts';
 import { identityOf, keyPackageRef, validateKeyPackage } from './key-package.ts';
@@ -12,6 +14,7 @@ import { citing, failureOf } from './testing-scene.ts';
 import { keyPackageTls, newActor } from './testing.ts';
 
 const now = Date.now();
+const GREASE = 0x0a0a;
 
 test('a good KeyPackage says what services ask of it', async () => {
   const queueConfig = utf8('config');
@@ -40,6 +43,27 @@ test('one without the extensions is no last resort and has no queue', async () =
     now,
   );
   expect(valid).toMatchObject({ isLastResort: false, queueConfig: undefined });
+});
+
+test('§13.5: one that lists values which mean nothing, as GREASE wants, is good', async () => {
+  const { keyPackage, privateKeys, suite } = await newActor(nodeCrypto, 'ada');
+  const key = privateKeys.signaturePrivateKey;
+  const { leafNode } = keyPackage;
+  const always = { probabilityPerGreaseValue: 1 };
+  const capabilities = greaseCapabilities(always, leafNode.capabilities);
+  const nothing = { extensionType: GREASE, extensionData: utf8('anything') };
+  const greased = await signLeafNodeKeyPackage(
+    { ...leafNode, capabilities, extensions: [nothing] },
+    key,
+    suite.signature,
+  );
+  const forged = { ...keyPackage, leafNode: greased, extensions: [nothing] };
+  const signed = await signKeyPackage(forged, key, suite.signature);
+
+  const valid = validateKeyPackage(nodeCrypto, messageOf(signed), now);
+
+  expect(valid.keyPackage.leafNode.capabilities.extensions).toContain(GREASE);
+  expect(capabilities.ciphersuites.length).toBeGreaterThan(10);
 });
 
 test('§7.2: it is good only within its lifetime', async () => {
