@@ -35,7 +35,7 @@ export class Ear {
   }
 
   seal(place: Place, content: Uint8Array): Uint8Array<ArrayBuffer> {
-    const padded = padToLadder(content, LADDER);
+    const padded = padToLadder(content, LADDERS[place.kind] ?? LADDER);
     return sealRandom(this.#crypto, this.#key, this.#aad(place), padded);
   }
 
@@ -76,3 +76,10 @@ const DIGEST_LABEL = utf8('Roost 1.0 Digest');
 const KIB = 1024;
 /** Coarse, so that a size tells little of how many members there are. */
 const LADDER = [64, 512, 2 * KIB, 8 * KIB, 32 * KIB, 64 * KIB, 128 * KIB, 256 * KIB];
+const from = (least: number): readonly number[] => LADDER.filter((size) => size >= least);
+/** What grows with the group begins where five have room: they are not told from two. */
+const LADDERS: Partial<Record<Place['kind'], readonly number[]>> = {
+  roster: from(2 * KIB),
+  state: from(8 * KIB),
+  'join-info': from(8 * KIB),
+};
