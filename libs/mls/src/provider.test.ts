@@ -108,6 +108,15 @@ test('a group of a suite that is not allowed is refused, and its KeyPackages', a
   expect(() => allowSuites(nodeCrypto, [1, 7])).toThrow('invariant broken');
 });
 
+test('a group stays readable when its suite is no longer taken', async () => {
+  const founder = await newActor(nodeCrypto, 'founder');
+  const group = await foundGroup(nodeCrypto, founder, utf8('group'));
+  const snapshot = encodePublicGroup(group);
+  const without = allowSuites(nodeCrypto, [3]);
+  expect(decodePublicGroup(without, snapshot).contextTls).toEqual(group.contextTls);
+  await expect(foundGroup(without, founder, utf8('group'))).rejects.toThrow('§17.1');
+});
+
 test('a suite that this library does not run is refused', async () => {
   const provider = mlsProvider(nodeCrypto);
   const unknown = Object.keys(ciphersuites).filter(

@@ -7,7 +7,7 @@ import { decodeStrict, parseHandshake } from './message.ts';
 import type { Actor } from './proposals.ts';
 import { proposalKey } from './public-group.ts';
 import type { PendingProposal, PublicGroup } from './public-group.ts';
-import { refHash, suiteOf } from './suite.ts';
+import { refHash, storedSuiteOf } from './suite.ts';
 import type { MlsCrypto } from './suite.ts';
 import { Tally } from './tree-index.ts';
 import { Leaf, Parent } from './tree-node.ts';
@@ -55,7 +55,7 @@ export function decodePublicGroup(crypto: MlsCrypto, snapshot: Uint8Array): Publ
       decodeGroupContext,
       encodeGroupContext,
     );
-    const suite = suiteOf(crypto, context.cipherSuite);
+    const suite = storedSuiteOf(crypto, context.cipherSuite);
     const interimTranscriptHash = reader.opaque(suite.hashBytes);
     const groupInfoTls = reader.opaque(snapshot.length);
     const counts = reader.vector(LIST_MAX, (inner) => [inner.text(64), inner.u32()] as const);

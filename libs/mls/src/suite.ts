@@ -58,6 +58,13 @@ export function suiteOf(crypto: MlsCrypto, name: CiphersuiteName): Suite {
   return suite(crypto);
 }
 
+/** The suite of a group that was taken before: an allow list that shrinks locks no group away. */
+export function storedSuiteOf(crypto: MlsCrypto, name: CiphersuiteName): Suite {
+  const suite = crypto.suites?.get(name) ?? SUITES.get(name);
+  if (suite === undefined) throw invalid('the ciphersuite is not supported (RFC 9420 §17.1)');
+  return suite(crypto);
+}
+
 function publicSide(
   crypto: Crypto,
   name: CiphersuiteName,
