@@ -96,20 +96,6 @@ export function refusalOfCommit(
 
 const COMMIT_RULES: readonly CommitRule[] = [
   {
-    name: 'nobody goes and comes at once',
-    refuse: ({ added }, { gone }) =>
-      added.some(({ participant }) => gone.has(participant))
-        ? 'nobody is removed and added again by one commit'
-        : undefined,
-  },
-  {
-    name: 'a ban takes all clients out',
-    refuse: (_, { after }) =>
-      after.participants.some((each) => entryOf(after.room, each) === 'banned')
-        ? 'a ban takes all clients of the banned out of the room with it'
-        : undefined,
-  },
-  {
     name: 'whoever is gone leaves no role behind',
     refuse: ({ roomBefore, roomAfter }, { gone }) => {
       const settled = withoutParticipants(roomBefore, [...gone]);

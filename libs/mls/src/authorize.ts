@@ -1,6 +1,7 @@
 import { Failure } from '@roost/core/failure';
 import { changedEntries, hasOtherPolicy, hasOtherTitle, stepsBetween } from './change.ts';
 import type { Change, Form, Place, Who } from './change.ts';
+import type { RoleDefinition } from './policy.ts';
 import { entryOf, withRole, withoutParticipants } from './room.ts';
 import type { ParticipantId, Role, RoomState } from './room.ts';
 import { askedOf } from './rule.ts';
@@ -26,7 +27,7 @@ export interface RoomRule {
 /** A reason to refuse what a change leads to, whoever makes it. */
 export interface LimitRule {
   readonly name: string;
-  readonly refuse: (before: Census, after: Census) => string | undefined;
+  readonly refuse: (before: Census, after: Census, isOtherPolicy: boolean) => string | undefined;
 }
 
 /**
@@ -81,9 +82,12 @@ export function refusalOfLimits(
   after: Place,
   { limits }: Rulebook = RULEBOOK,
 ): string | undefined {
+  if (before.room === after.room && isSame(before.participants, after.participants))
+    return undefined;
   const [old, renewed] = [censusOf(before), censusOf(after)];
+  const isOtherPolicy = hasOtherPolicy(before.room, after.room);
   for (const { refuse } of limits) {
-    const sentence = refuse(old, renewed);
+    const sentence = refuse(old, renewed, isOtherPolicy);
     if (sentence !== undefined) return sentence;
   }
   return undefined;
@@ -118,7 +122,7 @@ const ROOM_RULES: readonly RoomRule[] = [
 
 /** How many hold each role. */
 interface Census {
-  readonly place: Place;
+  readonly roles: readonly RoleDefinition[];
   /** Of those in the room. */
   readonly present: ReadonlyMap<Role, number>;
   /** With those who are not. */
@@ -128,11 +132,11 @@ interface Census {
 const LIMIT_RULES: readonly LimitRule[] = [
   {
     name: 'a minimum is kept',
-    refuse: (before, after) => {
-      const short = after.place.room.roles.find(({ role, min }) => {
+    refuse: (before, after, isOtherPolicy) => {
+      const short = after.roles.find(({ role, min }) => {
         const count = after.present.get(role) ?? 0;
         const isLess = count < (before.present.get(role) ?? 0);
-        return count < min && (isLess || hasOtherPolicy(before.place.room, after.place.room));
+        return count < min && (isLess || isOtherPolicy);
       });
       if (short === undefined) return undefined;
       return short.role === 'owner' && short.min === 1
@@ -142,27 +146,43 @@ const LIMIT_RULES: readonly LimitRule[] = [
   },
   {
     name: 'a maximum is kept',
-    refuse: (before, after) => exceeded(before, after, 'all'),
+    refuse: (before, after, isOtherPolicy) =>
+      full(after, ({ role, max }) => {
+        const count = after.all.get(role) ?? 0;
+        return isAbove(count, max) && (count > (before.all.get(role) ?? 0) || isOtherPolicy);
+      }),
   },
   {
     name: 'an active maximum is kept',
-    refuse: (before, after) => exceeded(before, after, 'present'),
+    refuse: (before, after, isOtherPolicy) =>
+      full(after, ({ role, maxActive }) => {
+        const count = after.present.get(role) ?? 0;
+        const isMore = count > (before.present.get(role) ?? 0);
+        return isAbove(count, maxActive) && (isMore || isOtherPolicy);
+      }),
   },
 ];
 
-function exceeded(before: Census, after: Census, which: 'all' | 'present'): string | undefined {
-  const full = after.place.room.roles.find((definition) => {
-    const { role } = definition;
-    const most = which === 'all' ? definition.max : definition.maxActive;
-    const count = after[which].get(role) ?? 0;
-    const isMore = count > (before[which].get(role) ?? 0);
-    const isOther = hasOtherPolicy(before.place.room, after.place.room);
-    return most !== undefined && count > most && (isMore || isOther);
-  });
-  return full && `the room has no place for another one of the role ${full.name}`;
+function isAbove(count: number, most: number | undefined): boolean {
+  return most !== undefined && count > most;
+}
+
+function full(
+  { roles }: Census,
+  isFull: (definition: RoleDefinition) => boolean,
+): string | undefined {
+  const found = roles.find(isFull);
+  if (found?.role === 'banned' && found.maxActive === 0) {
+    return 'a ban takes all clients of the banned out of the room with it';
+  }
+  return found && `the room has no place for another one of the role ${found.name}`;
 }
 
 export const RULEBOOK: Rulebook = { steps: RULES, rooms: ROOM_RULES, limits: LIMIT_RULES };
+
+function isSame(a: readonly ParticipantId[], b: readonly ParticipantId[]): boolean {
+  return a === b || (a.length === b.length && a.every((each, at) => each === b[at]));
+}
 
 function censusOf(place: Place): Census {
   const { room, participants } = place;
@@ -179,7 +199,7 @@ function censusOf(place: Place): Census {
     roles.delete(participant);
   }
   for (const role of roles.values()) count(all, role);
-  return { place, present, all };
+  return { roles: room.roles, present, all };
 }
 
 /** What a change leads to by itself. */

@@ -66,6 +66,7 @@ export type Change =
 export type Step = Exclude<Change, { readonly kind: 'room' }>;
 
 export function hasOtherPolicy(before: RoomState, after: RoomState): boolean {
+  if (before.roles === after.roles) return false;
   return compare(encodePolicy(before.roles), encodePolicy(after.roles)) !== 0;
 }
 
