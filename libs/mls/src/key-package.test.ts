@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
-import { utf8 } from '@roost/core/bytes';
+import { concat, utf8 } from '@roost/core/bytes';
 import { DAY_MS } from '@roost/core/time';
 import { nodeCrypto } from '@roost/crypto/node';
+import { decodeCapabilities, encodeCapabilities } from 'ts-mls/capabilities.js';
 import { greaseCapabilities } from 'ts-mls/grease.js';
 import { signKeyPackage } from 'ts-mls/keyPackage.js';
 import type { KeyPackage } from 'ts-mls/keyPackage.js';
@@ -10,6 +11,7 @@ import { signLeafNodeKeyPackage } from 'ts-mls/leafNode.js';
 import { encodeMlsMessage } from 'ts-mls/message.js';
 import { EXTENSION } from './extensions.ts';
 import { identityOf, keyPackageRef, validateKeyPackage } from './key-package.ts';
+import { decodeStrict } from './message.ts';
 import { citing, failureOf } from './testing-scene.ts';
 import { keyPackageTls, newActor } from './testing.ts';
 
@@ -50,7 +52,10 @@ test('§13.5: one that lists values which mean nothing, as GREASE wants, is good
   const key = privateKeys.signaturePrivateKey;
   const { leafNode } = keyPackage;
   const always = { probabilityPerGreaseValue: 1 };
-  const capabilities = greaseCapabilities(always, leafNode.capabilities);
+  const greater = encodeCapabilities(greaseCapabilities(always, leafNode.capabilities));
+  // The list of versions is [1]; a version that is still to come is put beside it.
+  const tls = concat(Uint8Array.of(4, 0, 1, 0, 2), greater.subarray(3));
+  const capabilities = decodeStrict(tls, 'capabilities', decodeCapabilities, encodeCapabilities);
   const nothing = { extensionType: GREASE, extensionData: utf8('anything') };
   const greased = await signLeafNodeKeyPackage(
     { ...leafNode, capabilities, extensions: [nothing] },
@@ -64,6 +69,7 @@ test('§13.5: one that lists values which mean nothing, as GREASE wants, is good
 
   expect(valid.keyPackage.leafNode.capabilities.extensions).toContain(GREASE);
   expect(capabilities.ciphersuites.length).toBeGreaterThan(10);
+  expect(capabilities.versions).toHaveLength(2);
 });
 
 test('§7.2: it is good only within its lifetime', async () => {

@@ -52,8 +52,7 @@ export function walkLeaf(walk: Walk, sources: readonly number[] = [1, 2, 3]): vo
   key(walk);
   key(walk);
   credential(walk);
-  walk.list(ENTRIES_MAX, () => walk.known(2, [1], 'protocol version (RFC 9420 §6)'));
-  for (let kind = 0; kind < 4; kind++) walk.list(ENTRIES_MAX, () => walk.skip(2));
+  for (let kind = 0; kind < 5; kind++) walk.list(ENTRIES_MAX, () => walk.skip(2));
   const source = walk.known(1, sources, 'leaf node source (RFC 9420 §7.2)');
   if (source === 1) walk.skip(16);
   if (source === 3) walk.opaque();
