@@ -22,6 +22,7 @@ import { News } from './news.ts';
 import { perform, refused } from './perform.ts';
 import { makeQueueRecords } from './queue-records.ts';
 import { registerAccount, renewAccount } from './registration.ts';
+import { renewKeys } from './renew-keys.ts';
 import { clientSigner } from './signers.ts';
 import { tidyAll } from './tidy.ts';
 import { Trust } from './trust.ts';
@@ -109,6 +110,7 @@ export class Running {
   /** Looks after keys, tokens and KeyPackages, at the start and by the hour. */
   async #upkeep(): Promise<void> {
     const steps = [
+      async () => renewKeys(this.core),
       async () => this.core.trust.refresh(),
       async () => renewAccount(this.core),
       async () => this.#keyPackages.refill(),

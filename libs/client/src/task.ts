@@ -1,4 +1,6 @@
 import type { GroupId, UserId } from '@roost/core/ids';
+import type { ParticipantId, Role } from '@roost/mls/room';
+import type { TemplateName } from '@roost/mls/templates';
 import { type Turn, shelf } from './ledger.ts';
 import { counters, type OwnLeaf } from './state.ts';
 
@@ -30,6 +32,12 @@ export type Task =
       readonly sealed?: Uint8Array;
     }
   | { readonly kind: 'delete' }
+  /** Deletes a group once all others have left it. */
+  | { readonly kind: 'disband' }
+  /** Enters a public room. */
+  | { readonly kind: 'enter' }
+  /** Puts a public room into the directory of its hub. */
+  | { readonly kind: 'publish' }
   /** The log is read before any task; this one is for lanes that have no other. */
   | { readonly kind: 'catch-up' }
   /** Judges leaves that seem forged again, by fresh keys of their domain. */
@@ -49,8 +57,14 @@ export type Change =
   | { readonly kind: 'add'; readonly invited: readonly Invited[] }
   | { readonly kind: 'remove'; readonly user: UserId }
   | { readonly kind: 'title'; readonly title: string }
-  /** Makes another one the owner, before the last one leaves. */
-  | { readonly kind: 'owner'; readonly user: UserId }
+  | { readonly kind: 'role'; readonly user: UserId; readonly role: Role }
+  /** Takes somebody out, with all its clients, and keeps it out. */
+  | { readonly kind: 'ban'; readonly user: UserId }
+  | { readonly kind: 'unban'; readonly participant: ParticipantId }
+  /** What roles may do from then on. */
+  | { readonly kind: 'policy'; readonly template: TemplateName }
+  /** Renews our keys. */
+  | { readonly kind: 'update' }
   /** Carries out what others proposed, and removes leaves that are not who they say. */
   | { readonly kind: 'tidy' };
 

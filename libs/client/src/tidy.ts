@@ -3,6 +3,7 @@ import { type Core, fraction } from './core.ts';
 import type { Turn } from './ledger.ts';
 import type { ClientState } from './mls.ts';
 import { type Group, groups, states } from './state.ts';
+import { isRefused } from './judge.ts';
 import { tasks } from './task.ts';
 
 /** Members that are online wait for up to so long, so that one of them is first. */
@@ -39,9 +40,15 @@ export function tidyAll(core: Core): void {
 }
 
 function needsTidying(group: Group, state: ClientState): boolean {
-  // Who wants to leave cannot commit its own leaving, nor anything without it.
-  if (group.isLeaving || leavingLeaves(state).has(state.privatePath.leafIndex)) return false;
-  return Object.keys(state.unappliedProposals).length > 0 || forgedLeaves(group).length > 0;
+  // Who is to go cannot commit its own going, nor anything without it.
+  const isGoing = proposedRemovals(state).includes(state.privatePath.leafIndex);
+  if (group.isLeaving || isGoing) return false;
+  return isUnsettled(state) || forgedLeaves(group).length > 0;
+}
+
+/** Whether something waits that we would commit. */
+export function isUnsettled(state: ClientState): boolean {
+  return Object.values(state.unappliedProposals).some((each) => !isRefused(state, each));
 }
 
 /** Leaves that are not who they say, by their index. */
