@@ -8,6 +8,11 @@ export interface DsConfig {
   /** The home domain: the hub of all groups here. */
   readonly domain: Domain;
   readonly limits: DsLimits;
+  /**
+   * Ciphersuites that groups may have (RFC 9420 §17.1). Requests are signed by leaf keys, and the hub
+   * proposes, by Ed25519: suites with other signatures are not for groups here.
+   */
+  readonly suites: readonly number[];
   /** The policies that the hub proposes to rooms of a kind, by the names of templates. */
   readonly roomPolicies?: Partial<Readonly<Record<RoomKind, TemplateName>>>;
   readonly dispatch: DispatchConfig;
@@ -62,6 +67,7 @@ export const dsDefaults: Omit<DsConfig, 'domain'> = {
     publicRoomsMax: 10_000,
     cacheBytesMax: 256 * MIB,
   },
+  suites: [1, 3],
   dispatch: {
     batchEventsMax: 256,
     batchBytesMax: MIB,

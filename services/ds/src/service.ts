@@ -3,6 +3,7 @@ import type { Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Database } from '@roost/postgres/database';
 import { DeliveryServiceDefinition } from '@roost/proto/roost/delivery/v1/delivery';
+import { allowSuites } from '@roost/mls/suite';
 import { bind } from '@roost/rpc/service';
 import type { ServiceBinding } from '@roost/rpc/service';
 import type { Log } from '@roost/service/log';
@@ -46,7 +47,8 @@ export const migrations = new URL('../migrations/', import.meta.url);
 
 /** Starts the DS over a migrated database. */
 export async function openDs(config: DsConfig, ports: DsPorts): Promise<RunningDs> {
-  const { database, crypto, clock, bus, transportKey, incarnation, hubKey } = ports;
+  const { database, clock, bus, transportKey, incarnation, hubKey } = ports;
+  const crypto = allowSuites(ports.crypto, config.suites);
   const { faults = noFaults } = ports;
   assert(transportKey.length === 32, 'the transport key is 32 bytes long');
   assert(hubKey.length === 32, 'the key of the hub is 32 bytes long');

@@ -1,7 +1,7 @@
 import { encodeGroupEvent } from '@roost/bus/group-event';
 import { equal, toHex } from '@roost/core/bytes';
 import { Failure, malformed } from '@roost/core/failure';
-import { parseHandshake, splitWelcomes } from '@roost/mls/message';
+import { handshakeBytesMax, parseHandshake, splitWelcomes } from '@roost/mls/message';
 import type { CommitMessage } from '@roost/mls/message';
 import { merge } from '@roost/mls/public-group';
 import type { StagedCommit } from '@roost/mls/public-group';
@@ -16,13 +16,12 @@ import type { Decided, Desk } from '../desk.ts';
 import { rosterAfter } from '../domain/commit.ts';
 import type { AddedMember } from '../domain/commit.ts';
 import { advance } from '../epoch-change.ts';
-import type { Ear } from '../ear.ts';
 import { toOthers } from '../fan-out.ts';
 import type { Addressee } from '../fan-out.ts';
 import { logPage } from '../log-events.ts';
 import { groupWithPending } from '../pending.ts';
 import { assertHeard } from '../standing.ts';
-import type { MemberView } from '../vault.ts';
+import type { MemberView, Opened } from '../vault.ts';
 
 export async function commit(
   desk: Desk,
@@ -30,21 +29,28 @@ export async function commit(
   key: Uint8Array,
 ): Promise<CommitResponse> {
   const ear = earOf(desk, request);
-  const parsed = { ...parseCommit(ear, tlsOf(request.commit, 'commit')), ...bundleOf(request) };
+  const submitted = { tls: tlsOf(request.commit, 'commit'), ...bundleOf(request) };
   return await change(desk, ear, async (tx) => {
     const view = await desk.vault.lockAsMember(tx, ear, key);
-    return await decide(desk, tx, { view, ...parsed });
+    return await decide(desk, tx, { view, ...submitted });
   });
 }
 
-/** Parses a commit for this group; whether it is any good is judged under the lock. */
-export function parseCommit(ear: Ear, tls: Uint8Array): { readonly message: CommitMessage } {
+/**
+ * Parses a commit for this group, once its sender was found to belong here, and no longer than a group
+ * of this size can need: whatever is longer is not looked at.
+ */
+export function parseCommit({ ear, roster }: Opened, tls: Uint8Array, adds = 0): CommitMessage {
+  const bytesMax = handshakeBytesMax(roster.members.length + adds, adds);
+  if (tls.length > bytesMax) {
+    throw new Failure('TOO_LARGE', `a commit of this group is at most ${bytesMax} bytes long`);
+  }
   const message = parseHandshake(tls);
   if (message.kind !== 'commit') throw malformed('commit', 'is not a Commit');
   if (!equal(message.groupId, mlsGroupId(ear.groupId))) {
     throw malformed('commit', 'is for another group than group_id');
   }
-  return { message };
+  return message;
 }
 
 /** Refuses an epoch that is not there yet, and says whether the race for it is lost. */
@@ -71,7 +77,7 @@ interface Bundle {
 
 interface Submitted extends Bundle {
   readonly view: MemberView;
-  readonly message: CommitMessage;
+  readonly tls: Uint8Array;
 }
 
 function bundleOf(request: CommitRequest): Bundle {
@@ -101,12 +107,13 @@ async function decide(
   tx: Executor,
   submitted: Submitted,
 ): Promise<Decided<CommitResponse>> {
-  const { view, message } = submitted;
+  const { view, tls } = submitted;
   const { ear, row, roster, member } = view;
-  const digest = messageDigest(desk.crypto, ear, message.tls);
+  const digest = messageDigest(desk.crypto, ear, tls);
   const earlier = await answeredBefore(tx, view, digest, member.signatureKey);
   if (earlier !== undefined) return { response: { result: { $case: 'accepted', value: earlier } } };
   assertHeard(view);
+  const message = parseCommit(view, tls, submitted.joinerInfos.size);
   if (isLate(message, row.epoch)) {
     const value = await conflictOf(desk, tx, view, message.epoch);
     return { response: { result: { $case: 'conflict', value } } };

@@ -3,7 +3,6 @@ import { Failure } from '@roost/core/failure';
 import { monthOf } from '@roost/core/time';
 import { authorize } from '@roost/mls/authorize';
 import { leafOf, merge, roomOf, treeBytes } from '@roost/mls/public-group';
-import type { CommitMessage } from '@roost/mls/message';
 import type { PublicGroup, StagedCommit } from '@roost/mls/public-group';
 import { parseParticipantId } from '@roost/mls/room';
 import type { RoomState } from '@roost/mls/room';
@@ -56,7 +55,7 @@ export async function joinGroup(
 ): Promise<JoinGroupResponse> {
   const ear = earOf(desk, request);
   const submitted = {
-    ...parseCommit(ear, tlsOf(request.commit, 'commit')),
+    tls: tlsOf(request.commit, 'commit'),
     key,
     joinSecret: request.joinSecret,
     groupInfo: tlsOf(request.groupInfo, 'group_info'),
@@ -71,7 +70,7 @@ export async function joinGroup(
 interface Submitted {
   readonly key: Uint8Array;
   readonly joinSecret: Uint8Array;
-  readonly message: CommitMessage;
+  readonly tls: Uint8Array;
   readonly groupInfo: Uint8Array;
   readonly queue: QueueConfig;
 }
@@ -82,15 +81,16 @@ async function decide(
   opened: Opened,
   submitted: Submitted,
 ): Promise<Decided<JoinGroupResponse>> {
-  const { key, message } = submitted;
+  const { key, tls } = submitted;
   const { ear, row, roster } = opened;
-  const digest = messageDigest(desk.crypto, ear, message.tls);
+  const digest = messageDigest(desk.crypto, ear, tls);
   // Who joined by this very commit is a member by now, and asks again.
   const isMember = memberOfKey(roster, key) !== undefined;
   const earlier = isMember ? await answeredBefore(tx, opened, digest, key) : undefined;
   if (earlier !== undefined) return { response: { result: { $case: 'accepted', value: earlier } } };
   const group = await desk.vault.state(tx, ear, row);
   assertMayJoin(desk, { ...opened, group }, submitted.joinSecret);
+  const message = parseCommit(opened, tls);
   if (isLate(message, row.epoch)) {
     desk.events.epochConflict();
     const value = { currentEpoch: row.epoch, events: [] };

@@ -32,19 +32,14 @@ export async function propose(
   key: Uint8Array,
 ): Promise<ProposeResponse> {
   const ear = earOf(desk, request);
-  const message = parseProposal(ear, tlsOf(request.proposal, 'proposal'));
+  const tls = tlsOf(request.proposal, 'proposal');
   const { response, seemsDue } = await change(desk, ear, async (tx) => {
     const view = await desk.vault.lockAsMember(tx, ear, key);
-    const decided = await decide(desk, tx, { view, message });
+    const decided = await decide(desk, tx, view, tls);
     return { ...decided, response: { response: decided.response, seemsDue: isDue(desk, view) } };
   });
   if (seemsDue) await tend(desk, ear, key);
   return response;
-}
-
-interface Submitted {
-  readonly view: MemberView;
-  readonly message: ProposalMessage;
 }
 
 function parseProposal(ear: Ear, tls: Uint8Array): ProposalMessage {
@@ -57,14 +52,15 @@ function parseProposal(ear: Ear, tls: Uint8Array): ProposalMessage {
 async function decide(
   desk: Desk,
   tx: Executor,
-  submitted: Submitted,
+  view: MemberView,
+  tls: Uint8Array,
 ): Promise<Decided<ProposeResponse>> {
-  const { view, message } = submitted;
   const { ear, row, member } = view;
-  const digest = messageDigest(desk.crypto, ear, message.tls);
+  const digest = messageDigest(desk.crypto, ear, tls);
   const earlier = await answeredBefore(tx, view, digest, member.signatureKey);
   if (earlier !== undefined) return { response: { result: { $case: 'accepted', value: earlier } } };
   assertHeard(view);
+  const message = parseProposal(ear, tls);
   if (isLate(message, row.epoch)) {
     const value = await conflictOf(desk, tx, view, message.epoch);
     return { response: { result: { $case: 'conflict', value } } };
@@ -79,7 +75,7 @@ async function decide(
   const roster = judge(group, view, message);
   const acceptedAtMs = BigInt(desk.clock.now());
   const recipients = toOthers(roster.members, member.leafIndex);
-  const deliveries = [{ recipients, groupEvent: eventOf(submitted, acceptedAtMs) }];
+  const deliveries = [{ recipients, groupEvent: eventOf(view, message, acceptedAtMs) }];
   const answer = { epoch: row.epoch, acceptedAtMs, sender: member.signatureKey };
   const accepted = await accept(desk, tx, {
     ...{ ear, row, roster, deliveries, acceptedAtMs },
@@ -139,7 +135,7 @@ function judgeRemoval(
   return isOwn ? withMember(roster, { ...removed, isLeaving: true }) : roster;
 }
 
-function eventOf({ view, message }: Submitted, acceptedAtMs: bigint): Uint8Array {
+function eventOf(view: MemberView, message: ProposalMessage, acceptedAtMs: bigint): Uint8Array {
   return encodeGroupEvent({
     kind: 'proposal',
     groupId: view.ear.groupId,

@@ -1,7 +1,6 @@
 import { equal } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import { encodeAddedLeaf } from '@roost/identity/leaf';
-import type { CommitMessage } from '@roost/mls/message';
 import { leafOf, merge } from '@roost/mls/public-group';
 import type { PublicGroup, StagedCommit } from '@roost/mls/public-group';
 import { participantBytes } from '@roost/mls/room';
@@ -36,7 +35,7 @@ export async function resync(
   const ear = earOf(desk, request);
   const { queueConfig } = request;
   const submitted = {
-    ...parseCommit(ear, tlsOf(request.commit, 'commit')),
+    tls: tlsOf(request.commit, 'commit'),
     groupInfo: tlsOf(request.groupInfo, 'group_info'),
     queue:
       queueConfig.length === 0
@@ -50,7 +49,7 @@ export async function resync(
 }
 
 interface Submitted {
-  readonly message: CommitMessage;
+  readonly tls: Uint8Array;
   readonly groupInfo: Uint8Array;
   /** Absent where it stays. */
   readonly queue: QueueConfig | undefined;
@@ -60,15 +59,16 @@ async function decide(
   desk: Desk,
   tx: Executor,
   view: MemberView,
-  { message, groupInfo, queue }: Submitted,
+  { tls, groupInfo, queue }: Submitted,
 ): Promise<Decided<ResyncResponse>> {
   const { ear, row, roster, member } = view;
-  const digest = messageDigest(desk.crypto, ear, message.tls);
+  const digest = messageDigest(desk.crypto, ear, tls);
   const earlier = await answeredBefore(tx, view, digest, member.signatureKey);
   if (earlier !== undefined) return { response: { result: { $case: 'accepted', value: earlier } } };
   assertHeard(view);
   const now = desk.clock.now();
   const resyncs = countResync(member.resyncs, now, desk.config.limits.resyncsPerDay);
+  const message = parseCommit(view, tls);
   if (isLate(message, row.epoch)) {
     desk.events.epochConflict();
     const value = { currentEpoch: row.epoch, events: [] };

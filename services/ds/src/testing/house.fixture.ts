@@ -31,6 +31,7 @@ export interface HouseOptions {
   readonly faults?: Faults;
   readonly limits?: Partial<DsLimits>;
   readonly dispatch?: Partial<DispatchConfig>;
+  readonly suites?: readonly number[];
   readonly roomPolicies?: DsConfig['roomPolicies'];
 }
 
@@ -59,6 +60,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
   const log = createLog('ds', 'silent');
   const config = {
     domain: home,
+    suites: options.suites ?? dsDefaults.suites,
     limits: { ...dsDefaults.limits, ...options.limits },
     dispatch: { ...dsDefaults.dispatch, ...FAST, ...options.dispatch },
     ...(options.roomPolicies === undefined ? {} : { roomPolicies: options.roomPolicies }),

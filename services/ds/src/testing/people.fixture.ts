@@ -39,6 +39,7 @@ export interface PersonOptions {
   readonly siblingOf?: Person;
   readonly domain?: Domain;
   readonly identity?: Uint8Array;
+  readonly suite?: Actor['suite'];
 }
 
 export async function person(name: string, options: PersonOptions = {}): Promise<Person> {
@@ -47,6 +48,7 @@ export async function person(name: string, options: PersonOptions = {}): Promise
   const queueConfig = encodeQueueConfig({ domain, handle, pushKey: nodeCrypto.random(32) });
   const actor = await newActor(nodeCrypto, name, {
     identity: options.identity ?? pseudonym(),
+    ...(options.suite === undefined ? {} : { suite: options.suite }),
     keyPackageExtensions: [{ extensionType: EXTENSION.queueConfig, extensionData: queueConfig }],
     extensionTypes: [EXTENSION.roomState, EXTENSION.queueConfig],
   });
