@@ -60,6 +60,7 @@ function nodeWith(
   });
 }
 
+const NO_KEY = 'a key is none that anybody could encrypt to (RFC 9420 §5.1)';
 const SUITE_2 = 'MLS_128_DHKEMP256_AES128GCM_SHA256_P256';
 
 export const PATHS: readonly Check[] = [
@@ -124,13 +125,22 @@ export const PATHS: readonly Check[] = [
     () => ({ hpkePublicKey: new Uint8Array(31) }),
   ),
   {
-    says: 'a key is not an uncompressed point (RFC 9420 §5.1)',
-    of: 'a path in suite 2 with a key of 65 bytes that is no point',
+    says: NO_KEY,
+    of: 'a path in suite 2 with keys that are not uncompressed points',
     make: async ({ crypto }) =>
       updating(await makeScene(crypto, SUITE_2), ({ nodes }) => ({
         nodes: nodes.map((node) => ({ ...node, hpkePublicKey: node.hpkePublicKey.with(0, 2) })),
       })),
   },
+  {
+    says: NO_KEY,
+    of: 'a path in suite 2 with keys that are not on the curve',
+    make: async ({ crypto }) =>
+      updating(await makeScene(crypto, SUITE_2), ({ nodes }) => ({
+        nodes: nodes.map((node) => ({ ...node, hpkePublicKey: node.hpkePublicKey.with(9, 0) })),
+      })),
+  },
+  nodeWith(NO_KEY, 'with a key of low order', () => ({ hpkePublicKey: new Uint8Array(32) })),
   nodeWith(
     'handshake message has a field of more than 4096 bytes',
     'with a key of 4,097 bytes',

@@ -12,6 +12,7 @@ import { decodeRequiredCapabilities } from 'ts-mls/requiredCapabilities.js';
 import type { RequiredCapabilities } from 'ts-mls/requiredCapabilities.js';
 import { EXTENSION, extensionOf, repeatedType, typeOf } from './extensions.ts';
 import { invalid } from './message.ts';
+import { isUsableKey } from './public-keys.ts';
 import {
   GROUP_EXTENSIONS_BYTES_MAX,
   walkExternalSenders,
@@ -66,12 +67,12 @@ export function checkLeafCapabilities(suite: Suite, leaf: LeafNode): void {
   if (unlisted) throw invalid('a leaf has an extension that it does not list (RFC 9420 §7.2)');
 }
 
-/** §5.1.1: keys have the length that the suite gives them, and the form of a point. */
+/** §5.1.1: keys have the length that the suite gives them, and somebody can encrypt to them. */
 export function checkEncryptionKey(suite: Suite, key: Uint8Array): void {
   if (key.length !== suite.encryptionKeyBytes) {
     throw invalid('an encryption key has the wrong length (RFC 9420 §5.1)');
   }
-  checkPoint(suite, key);
+  checkUsable(suite, key);
 }
 
 /** §5.1.1: what an HPKE sender sends ahead is, in suites over a curve, a key of the same kind. */
@@ -79,22 +80,14 @@ export function checkKemOutput(suite: Suite, kemOutput: Uint8Array): void {
   if (kemOutput.length !== suite.encryptionKeyBytes) {
     throw invalid('a kem_output has the wrong length (RFC 9420 §5.1)');
   }
-  checkPoint(suite, kemOutput);
+  checkUsable(suite, kemOutput);
 }
 
-/** RFC 9180 §7.1.1: points of the NIST curves are uncompressed, in the form of SEC 1 §2.3.3. */
-function checkPoint(suite: Suite, point: Uint8Array): void {
-  if (NIST_SUITES.has(suite.name) && point[0] !== UNCOMPRESSED) {
-    throw invalid('a key is not an uncompressed point (RFC 9420 §5.1)');
+function checkUsable(suite: Suite, key: Uint8Array): void {
+  if (!isUsableKey(suite.name, key)) {
+    throw invalid('a key is none that anybody could encrypt to (RFC 9420 §5.1)');
   }
 }
-
-const NIST_SUITES: ReadonlySet<string> = new Set([
-  'MLS_128_DHKEMP256_AES128GCM_SHA256_P256',
-  'MLS_256_DHKEMP521_AES256GCM_SHA512_P521',
-  'MLS_256_DHKEMP384_AES256GCM_SHA384_P384',
-]);
-const UNCOMPRESSED = 4;
 
 /** §7.3: now lies within the lifetime of a leaf that came by KeyPackage. */
 export function checkLifetime(leaf: LeafNode, now: number): void {
