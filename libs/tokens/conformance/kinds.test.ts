@@ -8,7 +8,7 @@ import { tokenKinds } from './kinds.ts';
  * not issue, are left out by name.
  */
 const FILES: readonly (readonly [name: string, kind: string, left: readonly string[]])[] = [
-  ['pub_verif_rfc9578.go', 'RFC 9578 publicly verifiable token', []],
+  ['pub_verif_rfc9578.go', 'RFC 9578 token', []],
   [
     'generic_batched_tokens_v6_go',
     'generic batch of tokens',
@@ -56,4 +56,20 @@ test.each([
   const text = String(new Map(Object.entries(entry)).get(field));
   const changed = { ...entry, [field]: `${text.slice(0, -1)}${text.endsWith('0') ? '1' : '0'}` };
   await expect(async () => kindOf(tokenKinds, entry)?.check(changed)).rejects.toThrow();
+});
+
+test('other names of the same fields are read, and other types left out by name', async () => {
+  const [first] = read('pub_verif_rfc9578.go');
+  const { skS, pkS, ...rest } = first as { skS: string; pkS: string };
+  const renamed = { ...rest, sk_s: skS, pk_s: pkS };
+  await expect(Promise.resolve(kindOf(tokenKinds, renamed)?.check(renamed))).resolves.not.toThrow();
+
+  const why = (entry: object) => kindOf(tokenKinds, entry)?.skips(entry);
+  const other = (type: string) => ({ ...first, token_request: `${type}00` });
+  const amortized = { nonces: [], tokens: [], token_request: '0005aa' };
+  expect(why(renamed)).toBeUndefined();
+  expect(why(other('da7a'))?.why).toBe('type 0xda7a (partially blind RSA) is not issued here');
+  expect(why(amortized)?.why).toBe('type 0x0005 (VOPRF over ristretto255) is not issued here');
+  const batch = { issuance: [{ token_type: '0002' }], token_request: '', token_response: '' };
+  expect(why(batch)).toBeUndefined();
 });

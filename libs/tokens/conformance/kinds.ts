@@ -33,10 +33,14 @@ import { authenticatorInput, decodeToken, encodeToken, tokenKeyId } from '../src
 
 /** The published vectors of Privacy Pass, byte for byte: client, issuer, client, verifier. */
 
+/** One token. Files differ in what they call the keys and the type. */
 interface Issuance {
   readonly type?: string;
-  readonly skS: string;
-  readonly pkS: string;
+  readonly token_type?: string;
+  readonly skS?: string;
+  readonly sk_s?: string;
+  readonly pkS?: string;
+  readonly pk_s?: string;
   readonly token_challenge: string;
   readonly nonce: string;
   readonly blind: string;
@@ -49,15 +53,27 @@ interface Exchange {
   readonly token_response: string;
 }
 
-const PRIVATE_TYPE = '0001';
 const PUBLIC_TYPE = '0002';
-const NOT_ISSUED = 'type 0x0001 (VOPRF over P-384) is not issued here';
+const OTHER_TYPES = new Map([
+  ['0001', 'VOPRF over P-384'],
+  ['0005', 'VOPRF over ristretto255'],
+  ['da7a', 'partially blind RSA'],
+]);
+
+function notIssued(type: string): string {
+  return `type 0x${type} (${OTHER_TYPES.get(type) ?? 'of no RFC'}) is not issued here`;
+}
+
+/** The type of what begins with it, in hex. */
+function typeOf(hex: string): string {
+  return hex.replace(/^0x/, '').slice(0, 4).toLowerCase();
+}
 
 /** The issuance of one token as the vector has it. */
 function issue(crypto: Crypto, vector: Issuance) {
-  const pem = fromUtf8(vectorBytes(vector.skS));
+  const pem = fromUtf8(vectorBytes(vector.skS ?? vector.sk_s ?? ''));
   const key = importIssuerKey(createPrivateKey(pem).export({ format: 'der', type: 'pkcs8' }));
-  same('pkS', key.publicKey, vector.pkS);
+  same('pkS', key.publicKey, vector.pkS ?? vector.pk_s ?? '');
 
   const challenge = decodeChallenge(vectorBytes(vector.token_challenge));
   same('token_challenge', encodeChallenge(challenge), vector.token_challenge);
@@ -77,9 +93,9 @@ function issue(crypto: Crypto, vector: Issuance) {
   return { request: { truncatedTokenKeyId, blinded: requests }, blindSignature };
 }
 
-const publiclyVerifiable = vectorKind<Issuance & Exchange>(
-  'RFC 9578 publicly verifiable token',
-  ['skS', 'pkS', 'salt', 'token_challenge', 'token_request', 'token'],
+const singleToken = vectorKind<Issuance & Exchange>(
+  'RFC 9578 token',
+  ['token_challenge', 'nonce', 'blind', 'token_request', 'token_response', 'token'],
   (vector) => {
     for (const crypto of [nodeCrypto, webCrypto]) {
       const { request, blindSignature } = issue(crypto, vector);
@@ -89,13 +105,18 @@ const publiclyVerifiable = vectorKind<Issuance & Exchange>(
       same('token_response', blindSignature, vector.token_response);
     }
   },
+  ({ token_request: request }) => {
+    const type = typeOf(request);
+    return type === PUBLIC_TYPE ? undefined : { whole: true, why: notIssued(type) };
+  },
 );
 
-const privatelyVerifiable = vectorKind<Omit<Issuance, 'salt'> & Exchange>(
-  'RFC 9578 privately verifiable token',
-  ['skS', 'pkS', 'token_challenge', 'blind', 'token_request', 'token'],
+/** Tokens that are drawn together, which only VOPRFs do. */
+const amortizedBatch = vectorKind<Exchange & Readonly<Record<'nonces' | 'tokens', unknown>>>(
+  'amortized batch of tokens',
+  ['nonces', 'tokens', 'token_request'],
   () => undefined,
-  () => ({ whole: true, why: NOT_ISSUED }),
+  ({ token_request: request }) => ({ whole: true, why: notIssued(typeOf(request)) }),
 );
 
 interface Batch extends Exchange {
@@ -107,7 +128,7 @@ const genericBatch = vectorKind<Batch>(
   ['issuance', 'token_request', 'token_response'],
   (vector) => {
     const made = vector.issuance
-      .filter(({ type }) => type === PUBLIC_TYPE)
+      .filter((each) => issuanceType(each) === PUBLIC_TYPE)
       .map((each) => issue(nodeCrypto, each));
     if (made.length < vector.issuance.length) return checkParts(vector, made);
 
@@ -122,12 +143,18 @@ const genericBatch = vectorKind<Batch>(
     same('the response encoded again', again, vector.token_response);
   },
   ({ issuance }) => {
-    const left = issuance.filter(({ type }) => type === PRIVATE_TYPE).length;
-    if (left === 0) return undefined;
-    const whole = left === issuance.length;
-    return { whole, why: whole ? NOT_ISSUED : `${left} of its tokens: ${NOT_ISSUED}` };
+    const others = issuance.map(issuanceType).filter((type) => type !== PUBLIC_TYPE);
+    const [type] = others;
+    if (type === undefined) return undefined;
+    const whole = others.length === issuance.length;
+    const why = notIssued(type);
+    return { whole, why: whole ? why : `${others.length} of its tokens: ${why}` };
   },
 );
+
+function issuanceType({ type, token_type }: Issuance): string {
+  return typeOf(type ?? token_type ?? '');
+}
 
 /** Of a mixed batch, what is ours: the parts of the bytes, and the refusal of the whole. */
 function checkParts(vector: Batch, made: readonly ReturnType<typeof issue>[]): void {
@@ -161,7 +188,7 @@ const tokenInput = vectorKind<TokenInput>(
   ['token_type', 'issuer_name', 'redemption_context', 'token_authenticator_input'],
   (vector) => {
     const challenge = {
-      tokenType: Number.parseInt(vector.token_type, 16),
+      tokenType: Number.parseInt(typeOf(vector.token_type), 16),
       issuerName: fromUtf8(vectorBytes(vector.issuer_name)),
       redemptionContext: vectorBytes(vector.redemption_context),
       originInfo: fromUtf8(vectorBytes(vector.origin_info)),
@@ -175,6 +202,8 @@ const tokenInput = vectorKind<TokenInput>(
     const encoded = encodeChallenge(challenge);
     same('the challenge again', encodeChallenge(decodeChallenge(encoded)), toHex(encoded));
   },
+  ({ token_type: type }) =>
+    typeOf(type) === PUBLIC_TYPE ? undefined : { whole: true, why: notIssued(typeOf(type)) },
 );
 
 type Header = Readonly<Record<'WWW-Authenticate' | `token-${string}`, string>>;
@@ -200,10 +229,10 @@ const header = vectorKind<Header & Readonly<Record<string, string | number>>>(
   },
 );
 
-/** Every published kind of Privacy Pass vectors that is known here, the most telling fields first. */
+/** Every published kind of Privacy Pass vectors that is known here. */
 export const tokenKinds: readonly VectorKind[] = [
-  publiclyVerifiable,
-  privatelyVerifiable,
+  singleToken,
+  amortizedBatch,
   genericBatch,
   tokenInput,
   header,
