@@ -1,3 +1,4 @@
+import { sealRegistration, wrapRegistrationKey } from '@roost/bus/push';
 import { encodeQueueConfig } from '@roost/bus/queue-config';
 import { servicesOf } from '@roost/client/calls';
 import type { Group } from '@roost/client/state';
@@ -34,6 +35,23 @@ export async function idSigners(person: Witness) {
     qsUser: { key: { kind: 'qs-user', qsUser }, privateKey: qsUserKey.privateKey },
     qsClient: { key: { kind: 'qs-client', qsClient }, privateKey: qsClientKey.privateKey },
   } satisfies Record<string, Signer>;
+}
+
+/** To an address that nobody has: what is registered here is never told. */
+function registrationFor(handles: readonly Uint8Array[]) {
+  const [key, pushKey] = [crypto.random(32), crypto.random(32)];
+  const registration = {
+    endpoint: 'https://push.invalid/',
+    p256dh: crypto.p256.generate().publicKey,
+    auth: crypto.random(16),
+  };
+  return {
+    sealedRegistration: sealRegistration(crypto, key, registration),
+    wrappedKeys: handles.map((handle) => ({
+      handle,
+      wrappedKey: wrapRegistrationKey(crypto, { handle, pushKey }, key),
+    })),
+  };
 }
 
 function nextMinuteMs(): bigint {
@@ -76,6 +94,8 @@ export async function doChores(person: Witness, tokens: Tokens, groups: readonly
   }
   const muted = { rule: NotificationRule.MUTED, mutedUntilMs: nextMinuteMs() };
   await queue.setNotificationRule({ handles, ...muted }, await paid(qsClient));
+  await queue.getPushKey({}, await paid(qsClient));
+  await queue.registerPush(registrationFor(handles), await paid(qsClient));
   await queue.releaseHandles({ handles }, await paid(qsClient));
   await queue.dequeue({ fromSequence: 0n, max: 10 }, await paid(qsClient));
   await queue.ack({ belowSequence: 0n }, await paid(qsClient));

@@ -7,6 +7,7 @@ import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { migrations as dsMigrations } from '@roost/ds/service';
 import { openServices, type ServiceName } from '@roost/homeserver/services';
 import { migrations as qsMigrations } from '@roost/qs/service';
+import type { WebPushOptions } from '@roost/qs/web-push';
 import { type RunningServer, serve } from '@roost/rpc/server';
 import type { Log } from '@roost/service/log';
 import { freshDatabase, type FreshDatabase } from '@roost/testing/postgres';
@@ -15,6 +16,7 @@ export interface WorldOptions {
   readonly clock?: Clock;
   readonly log?: Log;
   readonly bus?: Bus;
+  readonly pushing?: Pick<WebPushOptions, 'isPrivateAllowed' | 'authority'>;
   readonly registration?: 'open' | 'invite';
   /** Tokens a day; far more than a test needs where it is not given. */
   readonly quantities?: { readonly general: number; readonly contact: number };

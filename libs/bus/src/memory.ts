@@ -48,6 +48,10 @@ export class MemoryBell implements Bell {
     for (const wake of listeners) queueMicrotask(wake);
   }
 
+  async isHeard(key: string): Promise<boolean> {
+    return this.#listeners.has(key);
+  }
+
   listen(key: string, wake: () => void): { close(): void } {
     const listeners = this.#listeners.get(key) ?? new Set();
     // A function of its own: the same `wake` may listen twice.

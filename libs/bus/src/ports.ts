@@ -23,6 +23,8 @@ export interface RequestOptions {
 export interface Bell {
   ring(key: string): void;
   listen(key: string, wake: () => void): { close(): void };
+  /** Whether somebody listens, in whichever process. */
+  isHeard(key: string): Promise<boolean>;
 }
 
 /** Token buckets, shared by all replicas. What they count may vanish. */

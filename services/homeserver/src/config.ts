@@ -7,6 +7,7 @@ const schema = z.object({
   ROOST_LOG_LEVEL: level.default('info'),
   ROOST_GENERAL_TOKENS_PER_DAY: integer(1, TOKENS_MAX).default(5_000),
   ROOST_CONTACT_TOKENS_PER_DAY: integer(1, TOKENS_MAX).default(100),
+  ROOST_PUSH_TO_PRIVATE_ADDRESSES: z.enum(['yes', 'no']).default('no'),
 });
 
 /** What the environment has to say; the command line has the last word. */
@@ -15,6 +16,8 @@ export function readConfig(environment: Environment) {
   return {
     home: defaultHome(environment),
     logLevel: read.ROOST_LOG_LEVEL,
+    /** Whether push providers inside the own network are called: clients name them. */
+    pushing: { isPrivateAllowed: read.ROOST_PUSH_TO_PRIVATE_ADDRESSES === 'yes' },
     /** Tokens of each class that an account may draw a day (design §4). */
     quantities: {
       general: read.ROOST_GENERAL_TOKENS_PER_DAY,

@@ -47,8 +47,9 @@ await runMain(async () => {
   database.info({}, 'PostgreSQL runs');
 
   const { registration } = options;
-  const { quantities } = config;
-  await using services = await openServices({ home, databases, registration, quantities, log });
+  const { quantities, pushing } = config;
+  const parts = { home, databases, registration, quantities, pushing, log };
+  await using services = await openServices(parts);
   log.info({}, REGISTRATION[registration]);
   const { bindings, gate, limiter } = services;
   const door = { bindings, health: databases.health, log };

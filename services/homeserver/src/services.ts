@@ -13,6 +13,7 @@ import { migrate } from '@roost/postgres/migrate';
 import { AuthenticationInternalServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
 import { TokenInternalServiceDefinition } from '@roost/proto/roost/tokens/v1/tokens';
 import { migrations as qsMigrations, openQs } from '@roost/qs/service';
+import { WebPush, type WebPushOptions } from '@roost/qs/web-push';
 import { type Client, clientOf } from '@roost/rpc/call';
 import type { ServiceDefinition } from '@roost/rpc/definition';
 import { localTransport } from '@roost/rpc/local';
@@ -89,6 +90,8 @@ interface Parts {
   readonly clock?: Clock | undefined;
   /** What stands between DS and QS. */
   readonly bus?: Bus | undefined;
+  /** Which push providers are called besides those of the public internet. */
+  readonly pushing?: Pick<WebPushOptions, 'isPrivateAllowed' | 'authority'> | undefined;
   /** Where the DS may be made to fail. */
   readonly faults?: DsPorts['faults'] | undefined;
 }
@@ -106,6 +109,7 @@ export async function openServices({
   clock = systemClock,
   bus = new MemoryBus(),
   faults,
+  pushing,
 }: Parts): Promise<Services> {
   const { domain, incarnation, secret } = home;
   const [bell, limiter] = [new MemoryBell(), new MemoryLimiter(clock)];
@@ -136,8 +140,13 @@ export async function openServices({
       { ...portsOf('aas'), authentication },
     ),
   );
+  const push = new WebPush({
+    ...{ crypto, clock, privateKey: await secret('push'), subject: `https://${domain}` },
+    isPrivateAllowed: pushing?.isPrivateAllowed ?? false,
+    authority: pushing?.authority,
+  });
   const qs = start(
-    await openQs({ domain, secretKey: secretKey.qs }, { ...portsOf('qs'), transportKey }),
+    await openQs({ domain, secretKey: secretKey.qs }, { ...portsOf('qs'), transportKey, push }),
   );
   const ds = start(
     await openDs(

@@ -67,6 +67,7 @@ CREATE TABLE handles (
   is_last_resort boolean NOT NULL DEFAULT false,
   rule smallint NOT NULL DEFAULT 1 CHECK (rule BETWEEN 1 AND 3),
   muted_until integer CHECK (muted_until > 0),
+  push_wrap bytea CHECK (octet_length(push_wrap) = 60),
   -- What may deliver: HMAC(handle, group id), and the group's hub.
   binding bytea CHECK (octet_length(binding) = 32),
   hub text CHECK (octet_length(hub) BETWEEN 1 AND 253),
@@ -79,6 +80,14 @@ CREATE TABLE handles (
 CREATE INDEX handles_client ON handles (client_id);
 CREATE INDEX handles_gone ON handles (gone_month) WHERE state = 3;
 CREATE INDEX handles_muted ON handles (muted_until) WHERE rule = 3;
+
+-- Where pushes go, sealed under a key that lies here only wrapped: for each handle, under the push key
+-- that comes with its deliveries. is_told: a push was sent and nothing was fetched since.
+CREATE TABLE push_registrations (
+  client_id bigint PRIMARY KEY REFERENCES clients ON DELETE CASCADE,
+  sealed bytea NOT NULL CHECK (octet_length(sealed) = 1052),
+  is_told boolean NOT NULL DEFAULT false
+);
 
 -- Only the handle of a last-resort KeyPackage is bound to several groups.
 CREATE TABLE last_resort_bindings (

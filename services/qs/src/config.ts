@@ -31,6 +31,11 @@ export interface QsLimits {
   readonly reconnectWithinMs: number;
   /** How long they may take to leave before their streams end. */
   readonly drainMs: number;
+  /** How long after a message a push tells of it: whoever is there reads it by itself. */
+  readonly pushDelayMs: number;
+  readonly pushRetryMs: number;
+  /** Clients that wait for a push; beyond, they are told by a later message. */
+  readonly pushesWaitingMax: number;
 }
 
 export const defaultLimits: QsLimits = {
@@ -50,4 +55,7 @@ export const defaultLimits: QsLimits = {
   sweepMs: 5 * MINUTE_MS,
   reconnectWithinMs: 5 * SECOND_MS,
   drainMs: 500,
+  pushDelayMs: 1 * SECOND_MS,
+  pushRetryMs: 2 * SECOND_MS,
+  pushesWaitingMax: 10_000,
 };

@@ -1,9 +1,11 @@
 import { firstPair, type BusEvent, type Gone, type Pair } from '@roost/bus/frames';
 import { toHex } from '@roost/core/bytes';
 import type { GroupId } from '@roost/core/ids';
+import { tells } from './domain/rule.ts';
 import { takes } from './marks.ts';
 import type { Entry } from './queue-writer.ts';
-import { STATE, type findRecipients } from './store/handles.ts';
+import type { PushKeys } from './pusher.ts';
+import { ruleOf, STATE, type findRecipients } from './store/handles.ts';
 import type { MovedMark } from './store/marks.ts';
 
 /** A handle that a group delivers to: looked up once a batch, however many events are for it. */
@@ -11,6 +13,8 @@ export interface Target {
   readonly handle: Uint8Array;
   readonly hash: Uint8Array;
   readonly binding: Uint8Array;
+  /** Opens where pushes go, for this handle. */
+  readonly pushKey: Uint8Array;
 }
 
 /** One recipient of one event, and what to store for it. */
@@ -64,11 +68,13 @@ export function route(
   opened: readonly OpenedEvent[],
   taken: readonly OpenedEvent[],
   found: ReadonlyMap<Target, FoundRecipient>,
+  nowMs: number,
 ) {
   const isTaken = new Set(taken);
   const arrivals = new Map<bigint, Entry[]>();
   const unheard = new Map<bigint, Entry[]>();
   const gone: Gone[] = [];
+  const pushes = new Map<bigint, PushKeys>();
   let refused = 0;
   for (const each of opened) {
     for (const { target, entry } of each.deliveries ?? []) {
@@ -82,8 +88,20 @@ export function route(
         const entries = into.get(row.clientId);
         if (entries === undefined) into.set(row.clientId, [entry]);
         else entries.push(entry);
+        const keys = entry.isTold && into === arrivals ? pushKeysOf(target, row, nowMs) : undefined;
+        if (keys !== undefined) pushes.set(row.clientId, keys);
       }
     }
   }
-  return { arrivals, unheard, gone, refused };
+  return { arrivals, unheard, gone, refused, pushes };
+}
+
+/** How a push for a delivery by this handle is opened, where its rule lets one tell of it. */
+function pushKeysOf(
+  { hash, pushKey }: Target,
+  row: FoundRecipient,
+  nowMs: number,
+): PushKeys | undefined {
+  if (row.pushWrap === null || !tells(ruleOf(row), nowMs)) return undefined;
+  return { handleHash: hash, pushKey, wrapped: row.pushWrap };
 }

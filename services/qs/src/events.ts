@@ -1,4 +1,5 @@
 import type { Log } from '@roost/service/log';
+import type { PushOutcome } from './push.ts';
 
 /** What operators care about, without an id. */
 export interface QsEvents {
@@ -6,6 +7,9 @@ export interface QsEvents {
   stored(counts: { readonly refused: number; readonly lost: number }): void;
   /** Events were put aside. */
   buried(count: number): void;
+  /** What became of pushes: numbers alone. */
+  pushed(outcome: PushOutcome | 'dropped'): void;
+  pushFailed(error: unknown): void;
   sweepFailed(error: unknown): void;
   pollFailed(error: unknown): void;
 }
@@ -17,6 +21,8 @@ export function qsEvents(log: Log): QsEvents {
       if (lost > 0) log.debug({ count: lost }, 'events for full queues');
     },
     buried: (count) => log.warn({ count }, 'events that cannot be stored were put aside'),
+    pushed: (outcome) => log.debug({ reason: outcome }, 'a push'),
+    pushFailed: (error) => log.warn({ error }, 'pushes failed; the next message tries again'),
     sweepFailed: (error) => log.warn({ error }, 'the sweep of old rows failed; it is tried again'),
     pollFailed: (error) => log.warn({ error }, 'looking after listeners failed; it is tried again'),
   };

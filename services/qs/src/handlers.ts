@@ -5,9 +5,11 @@ import { createUser } from './handlers/create-user.ts';
 import { deleteClient } from './handlers/delete-client.ts';
 import type { Dependencies, QueueHandlers } from './handlers/dependencies.ts';
 import { dequeue } from './handlers/dequeue.ts';
+import { getPushKey } from './handlers/get-push-key.ts';
 import { listen } from './handlers/listen.ts';
 import { publishAddPackages } from './handlers/publish-add-packages.ts';
 import { registerHandles } from './handlers/register-handles.ts';
+import { registerPush } from './handlers/register-push.ts';
 import { releaseHandles } from './handlers/release-handles.ts';
 import { setFriendshipTokens } from './handlers/set-friendship-tokens.ts';
 import { setNotificationRule } from './handlers/set-notification-rule.ts';
@@ -23,6 +25,8 @@ export function queueHandlers(deps: Dependencies): QueueHandlers {
     releaseHandles: releaseHandles(deps),
     silenceHandles: silenceHandles(deps),
     setNotificationRule: setNotificationRule(deps),
+    getPushKey: getPushKey(deps),
+    registerPush: registerPush(deps),
     publishAddPackages: publishAddPackages(deps),
     claimAddPackages: claimAddPackages(deps),
     dequeue: dequeue(deps),

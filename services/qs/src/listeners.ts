@@ -55,6 +55,11 @@ export class Listeners {
     else seat.offer(runs);
   }
 
+  /** Whether anybody listens to a queue, in whichever process. */
+  async isHeard(clientId: bigint): Promise<boolean> {
+    return this.#seats.has(clientId) || (await this.#bell.isHeard(bellKey(clientId)));
+  }
+
   clientIds(): bigint[] {
     return [...this.#seats.keys()];
   }

@@ -1,3 +1,4 @@
+import type { GroupEvent } from '@roost/bus/group-event';
 import {
   emptyState,
   encodeQueueBatch,
@@ -29,6 +30,8 @@ export interface Entry {
   readonly item: QueueItem;
   readonly bytes: number;
   readonly isWelcome: boolean;
+  /** Whether a push may tell of it. */
+  readonly isTold: boolean;
 }
 
 /** What was stored in a queue, in order. */
@@ -65,14 +68,17 @@ export class QueueWriter {
     this.#limits = limits;
   }
 
-  eventEntry(groupEvent: Uint8Array, isWelcome: boolean): Entry {
+  eventEntry(groupEvent: Uint8Array, kind: GroupEvent['kind']): Entry {
     const item: QueueItem = { kind: 'event', storedAtMs: this.#minute(), groupEvent };
-    return { item, bytes: groupEvent.length + ENTRY_OVERHEAD, isWelcome };
+    const isWelcome = kind === 'welcome';
+    // What keeps a group going wakes nobody.
+    const isTold = isWelcome || kind === 'application';
+    return { item, bytes: groupEvent.length + ENTRY_OVERHEAD, isWelcome, isTold };
   }
 
   lowWaterEntry(available: number): Entry {
     const item: QueueItem = { kind: 'low-water', storedAtMs: this.#minute(), available };
-    return { item, bytes: ENTRY_OVERHEAD, isWelcome: false };
+    return { item, bytes: ENTRY_OVERHEAD, isWelcome: false, isTold: false };
   }
 
   /** Appends to each queue what is for it. */
@@ -194,7 +200,7 @@ export class QueueWriter {
 
   #gapEntry(events: number): Entry {
     const item: QueueItem = { kind: 'gap', storedAtMs: this.#minute(), events: BigInt(events) };
-    return { item, bytes: ENTRY_OVERHEAD, isWelcome: false };
+    return { item, bytes: ENTRY_OVERHEAD, isWelcome: false, isTold: false };
   }
 
   /** Whole minutes: no more is told about when something came. */

@@ -4,6 +4,7 @@ import {
   firstPair,
   openFanOut,
   type BusEvent,
+  type FanOut,
   type Gone,
   type Pair,
 } from '@roost/bus/frames';
@@ -29,6 +30,7 @@ import type { QsEvents } from './events.ts';
 import type { SecretKeys } from './keys.ts';
 import type { Listeners } from './listeners.ts';
 import type { Entry, QueueWriter, Stored } from './queue-writer.ts';
+import type { Pusher, PushKeys } from './pusher.ts';
 import { findRecipients } from './store/handles.ts';
 import { bury, findMarks, moveMarks, type DeadLetter } from './store/marks.ts';
 
@@ -41,12 +43,14 @@ export interface ReceiverPorts {
   readonly transportKey: Uint8Array;
   readonly writer: QueueWriter;
   readonly listeners: Listeners;
+  readonly pusher: Pusher;
   readonly events: QsEvents;
 }
 
 interface Outcome {
   readonly stored: readonly Stored[];
   readonly gone: readonly Gone[];
+  readonly pushes: ReadonlyMap<bigint, PushKeys>;
   /** As this transaction left them. */
   readonly marks: ReadonlyMap<string, Pair>;
 }
@@ -66,7 +70,7 @@ export class Receiver {
   }
 
   async receive(bytes: Uint8Array): Promise<Uint8Array> {
-    const { domain, database, listeners } = this.#ports;
+    const { domain, database, listeners, pusher } = this.#ports;
     const { source, events } = decodeBusBatch(bytes);
     if (source !== domain) {
       throw new Failure('FEDERATION_DENIED', 'federation is not configured');
@@ -74,7 +78,11 @@ export class Receiver {
     const groups = this.#groupsOf(source, events);
     const opened = events.map((event) => this.#open(event, groups));
     const outcome = await this.#attempt(source, groups, opened);
-    for (const { clientId, runs } of outcome.stored) listeners.deliver(clientId, runs);
+    for (const { clientId, runs } of outcome.stored) {
+      listeners.deliver(clientId, runs);
+      const keys = outcome.pushes.get(clientId);
+      if (keys !== undefined) pusher.offer(clientId, keys);
+    }
 
     // Read after the transaction has ended, but for those that it set itself.
     const others = [...groups].filter(([key]) => !outcome.marks.has(key));
@@ -118,20 +126,22 @@ export class Receiver {
     const fanOut = openFanOut(crypto, transportKey, event);
     if (fanOut === undefined) return undefined;
     const bindingFor = binderOf(crypto, groupId);
-    const targetOf = (handle: Uint8Array): Target => {
+    const targetOf = ({ handle, pushKey }: FanOut['recipients'][number]): Target => {
       const key = Buffer.from(handle.buffer, handle.byteOffset, handle.length).toString('latin1');
       const known = targets.get(key);
       if (known !== undefined) return known;
-      const target = { handle, hash: crypto.sha256(handle), binding: bindingFor(handle) };
+      const target = { handle, pushKey, hash: crypto.sha256(handle), binding: bindingFor(handle) };
       targets.set(key, target);
       return target;
     };
     const isSharedUsed = fanOut.recipients.some(({ extra }) => extra.length === 0);
     const shared = isSharedUsed ? this.#entryOf(groupId, fanOut.groupEvent) : undefined;
-    return fanOut.recipients.map(({ handle, extra }) => ({
-      target: targetOf(handle),
-      entry: shared !== undefined && extra.length === 0 ? shared : this.#entryOf(groupId, extra),
-    }));
+    return fanOut.recipients.map((recipient) => {
+      const { extra } = recipient;
+      const isShared = shared !== undefined && extra.length === 0;
+      const entry = isShared ? shared : this.#entryOf(groupId, extra);
+      return { target: targetOf(recipient), entry };
+    });
   }
 
   #entryOf(groupId: GroupId, groupEvent: Uint8Array): Entry {
@@ -139,7 +149,7 @@ export class Receiver {
     if (printId(decoded.groupId) !== printId(groupId)) {
       throw new Failure('MALFORMED', 'GroupEvent: it is of another group');
     }
-    return this.#ports.writer.eventEntry(groupEvent, decoded.kind === 'welcome');
+    return this.#ports.writer.eventEntry(groupEvent, decoded.kind);
   }
 
   async #attempt(
@@ -173,7 +183,8 @@ export class Receiver {
       this.#findTargets(tx, source, groups),
     ]);
     const { taken, moved } = decide(groups, opened, rows);
-    const { arrivals, unheard, gone, refused } = route(opened, taken, found);
+    const nowMs = this.#ports.clock.now();
+    const { arrivals, unheard, gone, refused, pushes } = route(opened, taken, found, nowMs);
     const staged = await this.#ports.writer.stage(tx, arrivals, unheard);
     // One round trip for all that is written.
     const [isMoved] = await Promise.all([
@@ -186,6 +197,7 @@ export class Receiver {
     return {
       stored: staged.stored,
       gone,
+      pushes,
       marks: new Map([...moved].map(([key, { mark }]) => [key, mark])),
     };
   }

@@ -10,6 +10,8 @@ import { qsEvents, type QsEvents } from './events.ts';
 import { queueHandlers } from './handlers.ts';
 import { SecretKeys } from './keys.ts';
 import { Listeners } from './listeners.ts';
+import { Pusher } from './pusher.ts';
+import type { Push } from './push.ts';
 import { QueueWriter } from './queue-writer.ts';
 import { Receiver } from './receiver.ts';
 import { Records } from './records.ts';
@@ -25,6 +27,7 @@ export interface QsPorts {
   readonly log: Log;
   readonly bus: Bus;
   readonly bell: Bell;
+  readonly push: Push;
   /** 32 bytes, shared with the DS: what travels over the bus is sealed with it. */
   readonly transportKey: Uint8Array;
 }
@@ -39,7 +42,7 @@ export const migrations = new URL('../migrations/', import.meta.url);
 
 /** Starts the queuing service on a database that is migrated. */
 export async function openQs(config: QsConfig, ports: QsPorts): Promise<QsService> {
-  const { database, crypto, clock, bus, bell, transportKey } = ports;
+  const { database, crypto, clock, bus, bell, push, transportKey } = ports;
   const { domain } = config;
   const limits = { ...defaultLimits, ...config.limits };
   const events = qsEvents(ports.log);
@@ -49,9 +52,11 @@ export async function openQs(config: QsConfig, ports: QsPorts): Promise<QsServic
   const listeners = new Listeners(bell, limits.listenersMax);
   const common = { domain, database, crypto, clock, keys, writer, listeners };
 
-  const receiver = new Receiver({ ...common, transportKey, events });
+  const pusher = new Pusher({ database, crypto, listeners, push, events, limits });
+
+  const receiver = new Receiver({ ...common, pusher, transportKey, events });
   const served = bus.serve((batch) => receiver.receive(batch));
-  const handlers = queueHandlers({ ...common, limits, records });
+  const handlers = queueHandlers({ ...common, push, limits, records });
   const { keyOf } = records;
   const binding = bind(QueueServiceDefinition, handlers, {
     keyOf,
@@ -75,7 +80,7 @@ export async function openQs(config: QsConfig, ports: QsPorts): Promise<QsServic
       if (listeners.count > 0) await listeners.emptied(limits.drainMs);
       listeners.endAll();
       stop.abort();
-      await Promise.all([served.close(), sweeping, polling]);
+      await Promise.all([served.close(), pusher.close(), sweeping, polling]);
     },
   };
 }

@@ -28,6 +28,8 @@ import { serve } from '@roost/rpc/server';
 import type { Fields, Log } from '@roost/service/log';
 import { TestClock } from '@roost/testing/clock';
 import { freshDatabase } from '@roost/testing/postgres';
+import type { Push } from './push.ts';
+import { RecordingPush } from './push.fixture.ts';
 import { migrations, openQs, type QsLimits } from './service.ts';
 
 export const domain = parseDomain('a.example');
@@ -72,16 +74,19 @@ export interface World extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-export async function openWorld(limits: Partial<QsLimits> = {}): Promise<World> {
+export async function openWorld(
+  limits: Partial<QsLimits> = {},
+  push: Push = new RecordingPush(),
+): Promise<World> {
   const fresh = await freshDatabase(migrations);
   const database = new CountingDatabase(fresh.config, 10);
   const clock = new TestClock(Date.now());
   const logged: object[] = [];
-  const world = await start(database, clock, logged, limits);
+  const world = await start(database, clock, logged, { limits, push });
   return Object.assign(world, {
     async restart() {
       await world.close();
-      Object.assign(world, await start(database, clock, logged, limits));
+      Object.assign(world, await start(database, clock, logged, { limits, push }));
     },
     async [Symbol.asyncDispose]() {
       await world.close();
@@ -95,11 +100,11 @@ async function start(
   database: CountingDatabase,
   clock: TestClock,
   logged: object[],
-  limits: Partial<QsLimits>,
+  { limits, push }: { readonly limits: Partial<QsLimits>; readonly push: Push },
 ) {
   const [bus, bell, log] = [new MemoryBus(), new MemoryBell(), memoryLog(logged)];
   const config = { domain, secretKey, limits };
-  const ports = { database, crypto, clock, log, bus, bell, transportKey };
+  const ports = { database, crypto, clock, log, bus, bell, push, transportKey };
   const service = await openQs(config, ports);
   const { bindings } = service;
   const listen = { host: '127.0.0.1', port: 0 };

@@ -2,6 +2,7 @@ import { malformed } from '@roost/core/failure';
 import type { Executor } from '@roost/postgres/executor';
 import { callingQsClient } from '@roost/rpc/service';
 import { queueUnknown } from '../records.ts';
+import { forgetTold } from '../store/push.ts';
 import { acknowledge, lockForReader } from '../store/queues.ts';
 import type { Dependencies, QueueHandlers } from './dependencies.ts';
 import { parseCount } from './parse.ts';
@@ -30,5 +31,6 @@ export async function acknowledgeBelow(
   if (queue === undefined) throw queueUnknown();
   if (below > queue.next) throw malformed(field, 'lies beyond the end of the queue');
   if (below > queue.acknowledged) await acknowledge(tx, clientId, below);
+  await forgetTold(tx, clientId);
   return queue.next;
 }

@@ -8,6 +8,7 @@ import type { QsLimits } from '../config.ts';
 import type { SecretKeys } from '../keys.ts';
 import type { Listeners } from '../listeners.ts';
 import type { QueueWriter } from '../queue-writer.ts';
+import type { Push } from '../push.ts';
 import type { Records } from '../records.ts';
 
 /** What the handlers stand on. */
@@ -21,6 +22,7 @@ export interface Dependencies {
   readonly records: Records;
   readonly writer: QueueWriter;
   readonly listeners: Listeners;
+  readonly push: Push;
 }
 
 export type QueueHandlers = Handlers<typeof QueueServiceDefinition>;

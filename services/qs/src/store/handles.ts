@@ -9,10 +9,19 @@ const RULE = { all: 1, silent: 2, muted: 3 } as const;
 /** What became of the recipients of a batch; `number` counts them from 1. Unknown ones are missing. */
 export const findRecipients = statement<
   [hashes: readonly Uint8Array[], bindings: readonly Uint8Array[], hub: Domain],
-  { number: bigint; clientId: bigint | null; state: number; isBound: boolean | null }
+  {
+    number: bigint;
+    clientId: bigint | null;
+    state: number;
+    isBound: boolean | null;
+    pushWrap: Uint8Array | null;
+    rule: number;
+    mutedUntil: number | null;
+  }
 >(
   'qs_find_recipients',
-  `SELECT r.number, h.client_id AS "clientId", h.state,
+  `SELECT r.number, h.client_id AS "clientId", h.state, h.push_wrap AS "pushWrap", h.rule,
+          h.muted_until AS "mutedUntil",
           CASE WHEN h.is_last_resort THEN EXISTS (
                  SELECT FROM last_resort_bindings AS b
                   WHERE b.handle_hash = h.handle_hash AND b.binding = r.binding AND b.hub = $3)
@@ -118,6 +127,12 @@ export async function setSilenced(
   await updateState(tx, hashes, isSilenced ? STATE.silenced : STATE.active);
 }
 
+/** The rule of a row. */
+export function ruleOf(row: { readonly rule: number; readonly mutedUntil: number | null }): Rule {
+  if (row.mutedUntil !== null) return { kind: 'muted', untilMinute: row.mutedUntil };
+  return { kind: row.rule === RULE.silent ? 'silent' : 'all' };
+}
+
 /** Of locked handles. */
 export async function setRule(
   tx: Executor,
@@ -130,7 +145,9 @@ export async function setRule(
 /** What is left of the handles of a client that is deleted. */
 export const buryHandles = statement<[clientId: bigint, month: number], never>(
   'qs_bury_handles',
-  `UPDATE handles SET client_id = NULL, state = 3, gone_month = $2 WHERE client_id = $1`,
+  `UPDATE handles
+      SET client_id = NULL, state = 3, gone_month = $2, rule = 1, muted_until = NULL, push_wrap = NULL
+    WHERE client_id = $1`,
 );
 
 const updateState = statement<[hashes: readonly Uint8Array[], state: number], never>(

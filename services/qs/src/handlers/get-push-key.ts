@@ -1,0 +1,5 @@
+import type { Dependencies, QueueHandlers } from './dependencies.ts';
+
+export function getPushKey({ push }: Dependencies): QueueHandlers['getPushKey'] {
+  return async () => ({ publicKey: push.publicKey });
+}
