@@ -224,9 +224,11 @@ interface Cases {
   readonly commits: readonly unknown[];
 }
 
+function lines(rows: readonly unknown[]): string {
+  return rows.map((row) => `    ${JSON.stringify(row)}`).join(',\n');
+}
+
 function render({ single, commits }: Cases): string {
-  const lines = (rows: readonly unknown[]) =>
-    rows.map((row) => `    ${JSON.stringify(row)}`).join(',\n');
   const about = 'Made by libs/mls/authorize-vectors.ts, which says what each word means.';
   return `{
   "about": ${JSON.stringify(about)},

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { execPath } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
@@ -6,9 +7,11 @@ import { Failure } from '@roost/core/failure';
 import { COMMIT_RULEBOOK, authorizeCommit, refusalOfCommit } from './authorize-commit.ts';
 import type { CommitRulebook } from './authorize-commit.ts';
 import { authorize, refusalOfChange } from './authorize.ts';
-import { commitVectors, readVectors, singleVectors } from './testing-vectors.ts';
+import { commitVectors, singleVectors } from './testing-vectors.ts';
+import type { VectorFile } from './testing-vectors.ts';
 
-const file = readVectors();
+const path = new URL('../vectors/authorize.json', import.meta.url);
+const file = JSON.parse(readFileSync(path, 'utf8')) as VectorFile;
 const singles = [...singleVectors(file)];
 const commits = [...commitVectors(file)];
 

@@ -134,9 +134,9 @@ const LIMIT_RULES: readonly LimitRule[] = [
     name: 'a minimum is kept',
     refuse: (before, after, isOtherPolicy) => {
       const short = after.roles.find(({ role, min }) => {
-        const count = after.present.get(role) ?? 0;
-        const isLess = count < (before.present.get(role) ?? 0);
-        return count < min && (isLess || isOtherPolicy);
+        const holders = after.present.get(role) ?? 0;
+        const isLess = holders < (before.present.get(role) ?? 0);
+        return holders < min && (isLess || isOtherPolicy);
       });
       if (short === undefined) return undefined;
       return short.role === 'owner' && short.min === 1
@@ -148,17 +148,17 @@ const LIMIT_RULES: readonly LimitRule[] = [
     name: 'a maximum is kept',
     refuse: (before, after, isOtherPolicy) =>
       full(after, ({ role, max }) => {
-        const count = after.all.get(role) ?? 0;
-        return isAbove(count, max) && (count > (before.all.get(role) ?? 0) || isOtherPolicy);
+        const holders = after.all.get(role) ?? 0;
+        return isAbove(holders, max) && (holders > (before.all.get(role) ?? 0) || isOtherPolicy);
       }),
   },
   {
     name: 'an active maximum is kept',
     refuse: (before, after, isOtherPolicy) =>
       full(after, ({ role, maxActive }) => {
-        const count = after.present.get(role) ?? 0;
-        const isMore = count > (before.present.get(role) ?? 0);
-        return isAbove(count, maxActive) && (isMore || isOtherPolicy);
+        const holders = after.present.get(role) ?? 0;
+        const isMore = holders > (before.present.get(role) ?? 0);
+        return isAbove(holders, maxActive) && (isMore || isOtherPolicy);
       }),
   },
 ];
@@ -189,9 +189,6 @@ function censusOf(place: Place): Census {
   const roles = new Map(room.entries.map(({ participant, role }) => [participant, role]));
   const present = new Map<Role, number>();
   const all = new Map<Role, number>();
-  const count = (counts: Map<Role, number>, role: Role): void => {
-    counts.set(role, (counts.get(role) ?? 0) + 1);
-  };
   for (const participant of participants) {
     const role = roles.get(participant) ?? room.defaultRole;
     count(present, role);
@@ -200,6 +197,10 @@ function censusOf(place: Place): Census {
   }
   for (const role of roles.values()) count(all, role);
   return { roles: room.roles, present, all };
+}
+
+function count(counts: Map<Role, number>, role: Role): void {
+  counts.set(role, (counts.get(role) ?? 0) + 1);
 }
 
 /** What a change leads to by itself. */

@@ -4,8 +4,8 @@ import type { RoleDefinition } from './policy.ts';
 import { entryOf } from './room.ts';
 import type { ParticipantId, Role, RoomState } from './room.ts';
 
-/** Who asks: a participant, a stranger by the id that it would have, or the hub. */
-export type Who = ParticipantId | 'hub';
+/** Who asks: a participant, a stranger by the id that it would have, or the hub: 'hub'. */
+export type Who = ParticipantId;
 
 /**
  * How a change comes: in a member's commit, as a member's proposal ahead of one, or from outside

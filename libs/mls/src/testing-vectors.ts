@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { assert } from '@roost/core/assert';
 import { utf8 } from '@roost/core/bytes';
 import type { Author, CommitDeeds } from './authorize-commit.ts';
@@ -82,12 +81,10 @@ export interface Vector<T> {
   readonly allowed: boolean;
 }
 
-export function readVectors(): VectorFile {
-  const text = readFileSync(new URL('../vectors/authorize.json', import.meta.url), 'utf8');
-  return JSON.parse(text) as VectorFile;
-}
-
 export function* singleVectors({ matrix, single }: VectorFile): Generator<Vector<Question>> {
+  for (const row of single) {
+    yield { name: row.name, asked: questionOf(row), allowed: row.allowed };
+  }
   for (const row of matrix) {
     const scene = sceneOf(row);
     for (const allowed of [true, false]) {
@@ -98,9 +95,6 @@ export function* singleVectors({ matrix, single }: VectorFile): Generator<Vector
         yield { name, asked: { place, who, change, form: row.form }, allowed };
       }
     }
-  }
-  for (const row of single) {
-    yield { name: row.name, asked: questionOf(row), allowed: row.allowed };
   }
 }
 
@@ -265,9 +259,9 @@ export function deedsOfRow(row: CommitRow): CommitDeeds {
     committer: idOf(committer),
     isExternal: external,
     added: added.map((name) => ({ participant: idOf(name), by: own })),
-    removed: removed.map(([leafIndex, name, form]) => ({
+    removed: removed.map(([leafIndex, name, way]) => ({
       leafIndex,
-      by: { who: whoOf(name), form },
+      by: { who: whoOf(name), form: way },
     })),
     roomBefore,
     roomAfter: after === undefined ? roomBefore : roomAfter(roomBefore, after),
