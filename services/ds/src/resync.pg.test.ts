@@ -4,6 +4,8 @@ import { DAY_MS } from '@roost/core/time';
 import { nodeCrypto } from '@roost/crypto/node';
 import { encodeAddedLeaf } from '@roost/identity/leaf';
 import { receive } from '@roost/mls/testing';
+import { dsDefaults } from './config.ts';
+import { sweepExpired } from './sweeper.ts';
 import {
   catchUp,
   commit,
@@ -167,4 +169,23 @@ test('who came back is reached where it says', async () => {
   await send(house, alice, room, 'hello');
   await quiet(house);
   expect(house.receiver.queueOf(moved.handle).map(({ kind }) => kind)).toEqual(['application']);
+});
+
+test('who fell behind the log comes back by a resync', async () => {
+  await using old = await openHouse();
+  const { room, people } = await together(old, 'alice', 'bob');
+  const [alice, bob] = people as [Person, Person];
+  await commit(old, alice, room);
+  old.clock.advance(91 * DAY_MS);
+  await sweepExpired(old.sweeping, dsDefaults.limits);
+  await commit(old, alice, room);
+  const asked = { ...where(room), fromEpoch: 1n };
+  await expectRefusal(old.client.getLog(asked, asMember(bob)), 'EPOCH_TOO_OLD');
+  const { made, request } = await prepareResync(old, bob, room);
+  const { result } = await old.client.resync(request, asMember(bob));
+  expect(result?.$case).toBe('accepted');
+  await receive(alice.actor, made.tls);
+  bob.actor.state = made.state;
+  expect(epochOf(alice)).toEqual(epochOf(bob));
+  expect((await old.client.getLog(asked, asMember(bob))).events).toEqual([]);
 });
