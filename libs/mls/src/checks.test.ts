@@ -9,6 +9,7 @@ import { CONTEXTS, EXTERNALS } from './testing-checks-commits.ts';
 import { FRAMING } from './testing-checks-framing.ts';
 import { PATHS } from './testing-checks-paths.ts';
 import { PROPOSALS } from './testing-checks-proposals.ts';
+import { UPDATES } from './testing-checks-updates.ts';
 import type { Check } from './testing-checks.ts';
 import { failureOf, makeScene } from './testing-scene.ts';
 import type { TestScene } from './testing-scene.ts';
@@ -28,6 +29,7 @@ test('what the checks start from is accepted', () => {
 describe.each<[string, readonly Check[]]>([
   ['framing', FRAMING],
   ['proposals', PROPOSALS],
+  ['updates', UPDATES],
   ['adds', ADDS],
   ['extensions of the group', CONTEXTS],
   ['paths', PATHS],

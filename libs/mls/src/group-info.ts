@@ -7,6 +7,7 @@ import type { GroupInfo } from 'ts-mls/groupInfo.js';
 import { EXTENSION, extensionOf, repeatedType } from './extensions.ts';
 import { parseGroupInfo, parseWelcome } from './message.ts';
 import type { AddedLeaf } from './proposals.ts';
+import { AEAD_TAG_BYTES } from './shape.ts';
 import type { Suite } from './suite.ts';
 import type { TreeView } from './tree.ts';
 import { checkEncryptionKey } from './validation.ts';
@@ -107,11 +108,13 @@ export function checkWelcome(
       'the Welcome is not for exactly those who are added (RFC 9420 §12.4.3.1)',
     );
   }
-  for (const { encryptedGroupSecrets } of welcome.secrets) {
-    if (encryptedGroupSecrets.kemOutput.length !== suite.encryptionKeyBytes) {
-      throw welcomeMismatch('a joiner could not open the Welcome (RFC 9420 §12.4.3.1)');
-    }
-  }
+  const opens =
+    welcome.encryptedGroupInfo.length > AEAD_TAG_BYTES &&
+    welcome.secrets.every(
+      ({ encryptedGroupSecrets: { kemOutput, ciphertext } }) =>
+        kemOutput.length === suite.encryptionKeyBytes && ciphertext.length > AEAD_TAG_BYTES,
+    );
+  if (!opens) throw welcomeMismatch('a joiner could not open the Welcome (RFC 9420 §12.4.3.1)');
 }
 
 function mismatch(message: string): Failure {

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { decodeUint8, encodeUint8 } from 'ts-mls/codec/number.js';
 import { createApplicationMessage, createProposal } from 'ts-mls/createMessage.js';
 import { createCommit } from 'ts-mls/createCommit.js';
-import { encodeMlsMessage } from 'ts-mls/message.js';
+import { decodeMlsMessage, encodeMlsMessage } from 'ts-mls/message.js';
 import { keyPackageRef } from './key-package.ts';
 import {
   decodeStrict,
@@ -83,6 +83,22 @@ test('§6: handshakes are PublicMessages and application messages PrivateMessage
   expect(failureOf(() => parseKeyPackage(application)).message).toBe(
     'not a KeyPackage (RFC 9420 §10)',
   );
+});
+
+test('§6.3: an application message has sender data and content that might be decrypted', () => {
+  const decoded = decodeMlsMessage(application, 0)?.[0];
+  if (decoded?.wireformat !== 'mls_private_message') throw new Error('it is private');
+  const { privateMessage } = decoded;
+  const strange = [
+    { ...privateMessage, encryptedSenderData: new Uint8Array(27) },
+    { ...privateMessage, ciphertext: new Uint8Array(16) },
+  ];
+  for (const one of strange) {
+    const tls = encodeMlsMessage({ ...decoded, privateMessage: one });
+    expect(failureOf(() => parseApplication(tls)).message).toBe(
+      'nobody could decrypt an application message (RFC 9420 §6.3)',
+    );
+  }
 });
 
 describe('hostile bytes', () => {

@@ -10,7 +10,7 @@ import type { Proposal } from 'ts-mls/proposal.js';
 import type { PublicMessage } from 'ts-mls/publicMessage.js';
 import type { Sender } from 'ts-mls/sender.js';
 import type { Welcome } from 'ts-mls/welcome.js';
-import { GROUP_EXTENSIONS_BYTES_MAX, walkMessage } from './shape.ts';
+import { AEAD_TAG_BYTES, GROUP_EXTENSIONS_BYTES_MAX, walkMessage } from './shape.ts';
 import type { Ends } from './shape.ts';
 
 /** A commit or proposal as it came in, taken apart once. */
@@ -67,6 +67,8 @@ const HANDSHAKE_BYTES_MAX = 2_048 * KIB;
 /** The extensions of a group, its authenticated data, 32 keys, 1,280 references, the own leaf. */
 const FIXED_BYTES = GROUP_EXTENSIONS_BYTES_MAX + 192 * KIB;
 const CIPHERTEXT_BYTES = 1_664;
+/** §6.3.2: leaf index, generation, reuse guard, each of four bytes. */
+const SENDER_DATA_BYTES = 12 + AEAD_TAG_BYTES;
 const KEY_PACKAGE_BYTES = 24 * KIB;
 
 /**
@@ -107,9 +109,13 @@ export function parseApplication(tls: Uint8Array): ApplicationMessage {
   if (message.wireformat !== 'mls_private_message') {
     throw invalid('an application message is not a PrivateMessage (RFC 9420 §6)');
   }
-  const { groupId, epoch, contentType, authenticatedData } = message.privateMessage;
+  const { groupId, epoch, contentType, authenticatedData, encryptedSenderData, ciphertext } =
+    message.privateMessage;
   if (contentType !== 'application') {
     throw invalid('a handshake message is not a PublicMessage (RFC 9420 §6)');
+  }
+  if (encryptedSenderData.length !== SENDER_DATA_BYTES || ciphertext.length <= AEAD_TAG_BYTES) {
+    throw invalid('nobody could decrypt an application message (RFC 9420 §6.3)');
   }
   return { tls: bytes, groupId, epoch, authenticatedData };
 }

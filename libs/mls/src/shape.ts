@@ -15,6 +15,8 @@ const KEY_BYTES_MAX = 4_096;
 const SIGNATURE_BYTES_MAX = 8_192;
 /** Everybody keeps every leaf: a chain of certificates with signatures of ML-DSA-87 fits. */
 export const LEAF_BYTES_MAX = 32_768;
+/** Of every AEAD that a suite has (RFC 9420 §17.1). */
+export const AEAD_TAG_BYTES = 16;
 /** Every signature in a group is over its extensions: the roles of 10,000 participants fit. */
 export const GROUP_EXTENSIONS_BYTES_MAX = 256 * 1024;
 /** Each commit reads these again: senders outside, or what every member must be able to do. */

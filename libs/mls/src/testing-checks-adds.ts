@@ -99,6 +99,15 @@ export const ADDS: readonly Check[] = [
     ],
   ),
   adding(
+    "a leaf does not list the group's version and ciphersuite (RFC 9420 §7.2)",
+    'of a leaf that lists another suite',
+    async (scene) => [
+      await addLeaf(scene, ({ capabilities }) => ({
+        capabilities: { ...capabilities, ciphersuites: [OTHER_SUITE] },
+      })),
+    ],
+  ),
+  adding(
     'an encryption key is in the tree already (RFC 9420 §7.3)',
     'of a member',
     async ({ b }) => [addOf(b)],

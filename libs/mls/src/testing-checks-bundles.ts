@@ -139,6 +139,22 @@ export const BUNDLES: readonly Check[] = [
         })),
       })),
   ),
+  welcome(
+    'a joiner could not open the Welcome (RFC 9420 §12.4.3.1)',
+    'with a GroupInfo of no bytes',
+    ({ add }) => welcomeLike(add.welcome, () => ({ encryptedGroupInfo: new Uint8Array(16) })),
+  ),
+  welcome(
+    'a joiner could not open the Welcome (RFC 9420 §12.4.3.1)',
+    'with secrets of no bytes',
+    ({ add }) =>
+      welcomeLike(add.welcome, ({ secrets }) => ({
+        secrets: secrets.map(({ newMember, encryptedGroupSecrets }) => ({
+          newMember,
+          encryptedGroupSecrets: { ...encryptedGroupSecrets, ciphertext: new Uint8Array(16) },
+        })),
+      })),
+  ),
   {
     says: 'not a Welcome (RFC 9420 §12.4.3.1)',
     of: 'a commit in the place of a Welcome',

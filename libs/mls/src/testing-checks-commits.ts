@@ -17,7 +17,14 @@ import {
 } from './testing-checks.ts';
 import type { Check } from './testing-checks.ts';
 import { commitOf, forgeCommit, forgeProposal } from './testing-forge.ts';
-import { addOf, contextOf, removeOf, roomExtension, withProposals } from './testing-scene.ts';
+import {
+  addOf,
+  byValue,
+  contextOf,
+  removeOf,
+  roomExtension,
+  withProposals,
+} from './testing-scene.ts';
 import { deliverProposal, makeExternalCommit, newActor } from './testing.ts';
 
 /** RFC 9420 §11, §12.1.7 and §13: the extensions of a group. */
@@ -157,6 +164,11 @@ export const EXTERNALS: readonly Check[] = [
       externalLike(scene, () => ({
         proposals: [{ proposalOrRefType: 'proposal', proposal: initOf(31) }],
       })),
+  },
+  {
+    says: 'a key is none that anybody could encrypt to (RFC 9420 §5.1)',
+    of: 'an external commit with an ExternalInit of low order',
+    make: (scene) => externalLike(scene, () => ({ proposals: byValue(initOf(32)) })),
   },
   enters(
     'an external commit removes more than one member (RFC 9420 §12.4.3.2)',

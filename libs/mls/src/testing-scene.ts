@@ -8,6 +8,7 @@ import { encodeExternalSenders } from 'ts-mls/externalSender.js';
 import { signKeyPackage } from 'ts-mls/keyPackage.js';
 import type { KeyPackage } from 'ts-mls/keyPackage.js';
 import { encodeLeafNodeTBS } from 'ts-mls/leafNode.js';
+import type { LeafNodeData } from 'ts-mls/leafNode.js';
 import type { Proposal } from 'ts-mls/proposal.js';
 import type { ProposalOrRef } from 'ts-mls/proposalOrRefType.js';
 import { EXTENSION } from './extensions.ts';
@@ -116,17 +117,18 @@ export async function addSigned(
   return addOf({ keyPackage: signed });
 }
 
-/** An Update by an actor, signed for that place in the group. */
+/** An Update by an actor, with parts replaced, signed for that place in the group. */
 export async function updateBy(
   group: PublicGroup,
   { keyPackage, privateKeys, suite }: Actor,
   leafIndex: number,
+  forged: Partial<LeafNodeData & { readonly extensions: Extension[] }> = {},
 ): Promise<Proposal> {
   const { publicKey } = await suite.hpke.generateKeyPair();
   const hpkePublicKey = await suite.hpke.exportPublicKey(publicKey);
   const place = { groupId: group.context.groupId, leafIndex };
   const source = { leafNodeSource: 'update' } as const;
-  const tbs = { ...keyPackage.leafNode, ...source, hpkePublicKey, ...place };
+  const tbs = { ...keyPackage.leafNode, ...source, hpkePublicKey, ...place, ...forged };
   const content = encodeLeafNodeTBS(tbs);
   const key = privateKeys.signaturePrivateKey;
   const signature = await signWithLabel(key, 'LeafNodeTBS', content, suite.signature);

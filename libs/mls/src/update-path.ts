@@ -3,6 +3,7 @@ import { compare } from '@roost/core/bytes';
 import type { UpdatePath } from 'ts-mls/updatePath.js';
 import { invalid } from './message.ts';
 import { checkNewKeys } from './tree-keys.ts';
+import { AEAD_TAG_BYTES } from './shape.ts';
 import { KeySet } from './tree-index.ts';
 import { Leaf, Parent } from './tree-node.ts';
 import { filteredDirectPath, parentHash } from './tree-path.ts';
@@ -14,9 +15,6 @@ import {
   checkLeafCapabilities,
   checkLeafSignature,
 } from './validation.ts';
-
-/** Of every AEAD that a suite has (RFC 9420 §17.1). */
-const AEAD_TAG_BYTES = 16;
 
 export interface PathSender {
   readonly groupId: Uint8Array;
