@@ -133,6 +133,7 @@ const BY_ITSELF: ReadonlySet<Task['kind']> = new Set([
   'recheck',
   'delete',
   'tokens',
+  'push',
 ]);
 
 function isShown(group: Group): boolean {

@@ -14,6 +14,7 @@ import { type ClientEvent, newsShelves } from './news.ts';
 import { People } from './people.ts';
 import { type Applicant, draftAccount } from './registration.ts';
 import { type Ports, Running } from './running.ts';
+import { Pushes } from './push.ts';
 import { block, type Notifications, setNotifications, setSilenced, unblock } from './settings.ts';
 import { accounts, contacts, groups, SELF, stateShelves } from './state.ts';
 import type { Store } from './store.ts';
@@ -84,6 +85,11 @@ export class Client {
 
   get userId(): UserId {
     return ownClient(this.#core).user;
+  }
+
+  /** What tells of messages while nobody listens. */
+  get pushes(): Pushes {
+    return new Pushes(this.#core);
   }
 
   /** What happens, from what nobody has taken yet on. One reader; an event is gone when the next is asked for. */

@@ -12,6 +12,7 @@ import type { Outcome } from './lanes.ts';
 import { declareOwn, memberOf, newLeaf } from './links.ts';
 import { leavesOf } from './mls.ts';
 import { encodeRatchetTree } from 'ts-mls/ratchetTree.js';
+import { pushSoon } from './push.ts';
 import { newKeySigner, qsClientSigner } from './signers.ts';
 import { type Group, type GroupKeys, groups, type OwnLeaf, states } from './state.ts';
 import { sealTitle } from './titles.ts';
@@ -81,6 +82,7 @@ export async function registerHandle(core: Core, group: GroupId, leaf: OwnLeaf):
   const handles = [{ handle: leaf.handle, binding: { groupId: scopedWire(group) } }];
   const price = { token: 'general' as const, sign: qsClientSigner(core) };
   await caller.ask(price, (options) => caller.services.queue.registerHandles({ handles }, options));
+  await core.ledger.turn((turn) => pushSoon(core, turn));
 }
 
 /** Brings a group to its hub. Every step may be repeated: the same content gets the same answer. */

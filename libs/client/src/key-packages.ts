@@ -10,6 +10,7 @@ import { accountOf, type Core } from './core.ts';
 import type { Turn } from './ledger.ts';
 import { newLeaf } from './links.ts';
 import { LIFETIME_MS } from './mls-config.ts';
+import { pushSoon } from './push.ts';
 import { type OwnPackage, packages } from './state.ts';
 import { qsClientSigner } from './signers.ts';
 
@@ -113,6 +114,7 @@ export class KeyPackages {
       );
       await ledger.turn((turn) => {
         for (const [key, each] of some) turn.put(packages, key, { ...each, isPublished: true });
+        pushSoon(this.#core, turn);
       });
     }
   }

@@ -13,6 +13,7 @@ import type { Turn } from './ledger.ts';
 import { catchUp, performDelete, performLeave, performRelease } from './leave.ts';
 import { performRecheck, usersOf } from './members.ts';
 import { performSetting, performTokens } from './perform-settings.ts';
+import { performPush } from './push.ts';
 import { performResync } from './resync.ts';
 import { dropPending, end, markBehind } from './standing.ts';
 import { leafSigner } from './signers.ts';
@@ -65,6 +66,8 @@ export async function perform(core: Core, lane: string, key: string, task: Task)
       return performSetting(core, key, task);
     case 'tokens':
       return performTokens(core, key);
+    case 'push':
+      return performPush(core, key);
     case 'catch-up':
       await core.ledger.turn((turn) => core.lanes.finish(turn, key));
       return 'on';
@@ -165,6 +168,7 @@ const QUIET: ReadonlySet<Task['kind']> = new Set([
   'notify',
   'silence',
   'tokens',
+  'push',
 ]);
 
 /** We stay after all: our own wish to leave is forgotten. */

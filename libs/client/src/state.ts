@@ -4,6 +4,7 @@ import type { QueueReader } from '@roost/bus/queue';
 import type { ParticipantId, RoomKind } from '@roost/mls/room';
 import { type Shelf, shelf } from './ledger.ts';
 import { mlsShelf } from './mls-config.ts';
+import type { OwnPush } from './push.ts';
 import type { Notifications } from './settings.ts';
 
 /** What a client keeps, and where. Records are values: a change is another value. */
@@ -32,6 +33,7 @@ export interface Account {
   readonly qsClient?: QsClientId | undefined;
   /** Grows with each change of the friendship tokens at the QS. */
   readonly friendshipVersion: bigint;
+  readonly push?: OwnPush | undefined;
 }
 
 export interface Credentials {

@@ -50,7 +50,9 @@ export type Task =
       readonly moved?: Pick<OwnLeaf, 'handle' | 'pushKey'>;
     }
   /** Tells the QS which tokens open our KeyPackages. */
-  | { readonly kind: 'tokens' };
+  | { readonly kind: 'tokens' }
+  /** Tells the QS where pushes go; handles that come once it is under way need another. */
+  | { readonly kind: 'push'; readonly isUnderWay?: boolean };
 
 /** What a commit is for; it is made anew as often as another one wins. */
 export type Change =

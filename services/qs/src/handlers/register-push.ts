@@ -6,7 +6,7 @@ import { spendNonce } from '../store/housekeeping.ts';
 import { deleteRegistration, putRegistration, putWraps } from '../store/push.ts';
 import { lockForReader } from '../store/queues.ts';
 import type { Dependencies, QueueHandlers } from './dependencies.ts';
-import { lockOwnHandles, parseHandleHashes } from './own-handles.ts';
+import { parseHandleHashes } from './own-handles.ts';
 import { callingNonce, parseBytes } from './parse.ts';
 
 export function registerPush(deps: Dependencies): QueueHandlers['registerPush'] {
@@ -35,9 +35,8 @@ export function registerPush(deps: Dependencies): QueueHandlers['registerPush'] 
         await deleteRegistration(tx, clientId);
         return;
       }
-      await lockOwnHandles(tx, clientId, hashes);
       await putRegistration(tx, clientId, sealed);
-      await putWraps(tx, hashes, wraps);
+      await putWraps(tx, clientId, hashes, wraps);
     });
 
     return {};

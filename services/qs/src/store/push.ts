@@ -8,15 +8,15 @@ export const putRegistration = statement<[clientId: bigint, sealed: Uint8Array],
       SET sealed = excluded.sealed, is_told = old.is_told AND old.sealed = excluded.sealed`,
 );
 
-/** Of locked handles of one client. */
+/** Of the handles of this client; others are passed over, whether there are such or not. */
 export const putWraps = statement<
-  [hashes: readonly Uint8Array[], wraps: readonly Uint8Array[]],
+  [clientId: bigint, hashes: readonly Uint8Array[], wraps: readonly Uint8Array[]],
   never
 >(
   'qs_put_push_wraps',
   `UPDATE handles AS h SET push_wrap = v.wrap
-     FROM unnest($1::bytea[], $2::bytea[]) AS v (hash, wrap)
-    WHERE h.handle_hash = v.hash`,
+     FROM unnest($2::bytea[], $3::bytea[]) AS v (hash, wrap)
+    WHERE h.handle_hash = v.hash AND h.client_id = $1`,
 );
 
 /** There are no pushes any more. */
