@@ -9,19 +9,24 @@ export class Writer {
   #length = 0;
 
   u8(value: number): this {
-    return this.#integer(BigInt(value), 1);
+    return this.#number(value, 1);
   }
 
   u16(value: number): this {
-    return this.#integer(BigInt(value), 2);
+    return this.#number(value, 2);
   }
 
   u32(value: number): this {
-    return this.#integer(BigInt(value), 4);
+    return this.#number(value, 4);
   }
 
   u64(value: bigint): this {
-    return this.#integer(value, 8);
+    if (value < 0n || value >= 1n << 64n) {
+      throw new RangeError(`${value} does not fit into 8 bytes`);
+    }
+    const bytes = this.#room(8);
+    new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(this.#length - 8, value);
+    return this;
   }
 
   /** A fixed-size field: the bytes alone. */
@@ -37,7 +42,7 @@ export class Writer {
 
   /** `opaque x<V>` of UTF-8. */
   text(text: string): this {
-    return this.opaque(new TextEncoder().encode(text));
+    return this.opaque(TEXT.encode(text));
   }
 
   /** `optional<T>`: a presence byte, then the value. */
@@ -58,15 +63,16 @@ export class Writer {
     return this.#bytes.slice(0, this.#length);
   }
 
-  #integer(value: bigint, size: number): this {
-    if (value < 0n || value >= 1n << BigInt(size * 8)) {
+  /** Up to 32 bits, as most are: without a BigInt for each. */
+  #number(value: number, size: 1 | 2 | 4): this {
+    if (!Number.isInteger(value) || value < 0 || value >= 2 ** (size * 8)) {
       throw new RangeError(`${value} does not fit into ${size} bytes`);
     }
     const bytes = this.#room(size);
     let rest = value;
     for (let at = this.#length - 1; at >= this.#length - size; at--) {
-      bytes[at] = Number(rest & 0xffn);
-      rest >>= 8n;
+      bytes[at] = rest & 0xff;
+      rest >>>= 8;
     }
     return this;
   }
@@ -89,6 +95,8 @@ export class Writer {
   }
 }
 
+const TEXT = new TextEncoder();
+
 /** Reads what `Writer` wrote. Whatever is wrong with the input is a `MALFORMED` failure. */
 export class Reader {
   readonly #bytes: Uint8Array;
@@ -106,19 +114,20 @@ export class Reader {
   }
 
   u8(): number {
-    return Number(this.#integer(1));
+    return this.#number(1);
   }
 
   u16(): number {
-    return Number(this.#integer(2));
+    return this.#number(2);
   }
 
   u32(): number {
-    return Number(this.#integer(4));
+    return this.#number(4);
   }
 
   u64(): bigint {
-    return this.#integer(8);
+    const { buffer, byteOffset } = this.#view(8);
+    return new DataView(buffer, byteOffset).getBigUint64(0);
   }
 
   /** The next `size` bytes, as a copy. */
@@ -180,9 +189,9 @@ export class Reader {
     return this.#bytes.subarray(this.#at - size, this.#at);
   }
 
-  #integer(size: number): bigint {
-    let value = 0n;
-    for (const byte of this.#view(size)) value = (value << 8n) | BigInt(byte);
+  #number(size: 1 | 2 | 4): number {
+    let value = 0;
+    for (const byte of this.#view(size)) value = value * 256 + byte;
     return value;
   }
 
