@@ -31,7 +31,8 @@ A whole Roost homeserver in one process, with a PostgreSQL of its own.
   --help                     this text
 
 Environment: ROOST_HOME, ROOST_LOG_LEVEL (debug, info, warn, error, silent),
-ROOST_GENERAL_TOKENS_PER_DAY (5000) and ROOST_CONTACT_TOKENS_PER_DAY (100): what an account may draw.
+ROOST_GENERAL_TOKENS_PER_DAY (5000) and ROOST_CONTACT_TOKENS_PER_DAY (100): what an account may draw,
+ROOST_PUSH_TO_PRIVATE_ADDRESSES (yes, no): whether clients may name push providers of this network.
 `;
 
 export interface Options {
