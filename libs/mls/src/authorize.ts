@@ -191,15 +191,15 @@ function censusOf(place: Place): Census {
   const all = new Map<Role, number>();
   for (const participant of participants) {
     const role = roles.get(participant) ?? room.defaultRole;
-    count(present, role);
-    count(all, role);
+    tally(present, role);
+    tally(all, role);
     roles.delete(participant);
   }
-  for (const role of roles.values()) count(all, role);
+  for (const role of roles.values()) tally(all, role);
   return { roles: room.roles, present, all };
 }
 
-function count(counts: Map<Role, number>, role: Role): void {
+function tally(counts: Map<Role, number>, role: Role): void {
   counts.set(role, (counts.get(role) ?? 0) + 1);
 }
 

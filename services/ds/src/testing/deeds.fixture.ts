@@ -250,7 +250,7 @@ export function roomSeenBy({ actor }: Person): RoomState {
   return decodeRoomState(extension.extensionData);
 }
 
-function roomProposal(by: Person, room: RoomState): Proposals[number] {
+export function roomProposal(by: Person, room: RoomState): Proposals[number] {
   const others = stateOf(by.actor).groupContext.extensions.filter(
     ({ extensionType }) => extensionType !== EXTENSION.roomState,
   );
