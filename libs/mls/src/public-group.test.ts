@@ -1,27 +1,27 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { concat, utf8 } from '@roost/core/bytes';
+import { DAY_MS } from '@roost/core/time';
 import { encode } from '@roost/core/tls';
 import { nodeCrypto } from '@roost/crypto/node';
+import type { Extension } from 'ts-mls/extension.js';
 import type { GroupInfo } from 'ts-mls/groupInfo.js';
+import type { LeafNodeData } from 'ts-mls/leafNode.js';
 import { identityOf } from './key-package.ts';
-import { parseGroupInfo, parseHandshake } from './message.ts';
+import { parseGroupInfo } from './message.ts';
 import {
   createPublicGroup,
   groupExtension,
   leafOf,
   membersOf,
-  merge,
   roomOf,
   treeBytes,
 } from './public-group.ts';
 import type { PublicGroup } from './public-group.ts';
 import { encodeTree } from './ratchet-tree.ts';
-import { stageProposal } from './stage.ts';
-import { decodePublicGroup, encodePublicGroup } from './stored.ts';
 import { forgeGroupInfo } from './testing-forge.ts';
-import { failureOf, makeScene, removeOf } from './testing-scene.ts';
+import { failureOf, makeScene, roomExtension } from './testing-scene.ts';
 import type { TestScene } from './testing-scene.ts';
-import { deliver, makeCommit, makeProposal, stage } from './testing.ts';
+import { deliver } from './testing.ts';
 import { encodeNode, Leaf, Parent } from './tree-node.ts';
 import type { Tree, TreeDiff } from './tree.ts';
 
@@ -107,6 +107,21 @@ describe('§12.4.3.1: a group is not opened from', () => {
       (diff) => diff.setParent(3, strangeParent()),
     ],
     [
+      'a leaf key of low order',
+      'a key is none that anybody could encrypt to (RFC 9420 §5.1)',
+      (diff) => diff.setLeaf(1, leafLike(diff, { hpkePublicKey: new Uint8Array(32) })),
+    ],
+    [
+      'a leaf for another suite',
+      "a leaf does not list the group's version and ciphersuite (RFC 9420 §7.2)",
+      (diff) => diff.setLeaf(1, leafLike(diff, { capabilities: NONE })),
+    ],
+    [
+      'a parent key that is short',
+      'an encryption key has the wrong length (RFC 9420 §5.1)',
+      (diff) => diff.setParent(3, new Parent(utf8('short'), new Uint8Array(32), [])),
+    ],
+    [
       'a parent above nobody',
       'a parent hash does not hold (RFC 9420 §7.9.2)',
       (diff) => diff.setParent(5, strangeParent()),
@@ -116,6 +131,31 @@ describe('§12.4.3.1: a group is not opened from', () => {
     change(diff);
     const { groupInfo, tls } = await withTree(diff.finish());
     expect(failureOf(() => open(groupInfo, tls)).message).toBe(says);
+  });
+
+  test.each<[what: string, says: string, extensions: Extension[]]>([
+    [
+      'two rooms',
+      'the group has an extension twice (RFC 9420 §11)',
+      [roomExtension('x'), roomExtension('y')],
+    ],
+    [
+      'an extension that nobody supports',
+      'a member does not support an extension of the group (RFC 9420 §13.4)',
+      [{ extensionType: 0xf1ff, extensionData: utf8('') }],
+    ],
+  ])('a GroupInfo with %s, signed by a member', async (_, says, extensions) => {
+    const { groupContext } = parseGroupInfo(group.groupInfoTls);
+    const groupInfo = await forgeGroupInfo(scene.a, group.groupInfoTls, {
+      groupContext: { ...groupContext, extensions },
+    });
+    expect(failureOf(() => open(groupInfo, treeBytes(group))).message).toBe(says);
+  });
+
+  test('a tree with a leaf that expired', () => {
+    const late = Date.now() + 31 * DAY_MS;
+    const run = () => createPublicGroup(nodeCrypto, group.groupInfoTls, treeBytes(group), late);
+    expect(failureOf(run).message).toBe('a KeyPackage is not valid at this time (RFC 9420 §7.2)');
   });
 
   test('a tree with a signature key twice', async () => {
@@ -170,35 +210,6 @@ describe('§12.4.3.1: a group is not opened from', () => {
   });
 });
 
-describe('a stored group', () => {
-  test('is the same after it was written and read, pending proposals and all', async () => {
-    const pending = await withProposal();
-    const snapshot = encodePublicGroup(pending);
-
-    const read = decodePublicGroup(nodeCrypto, snapshot);
-
-    expect(encodePublicGroup(read)).toEqual(snapshot);
-    expect(treeBytes(read)).toEqual(treeBytes(pending));
-    expect([...read.proposals]).toEqual([...pending.proposals]);
-    const update = await makeCommit(scene.a);
-    expect(merge(stage(read, update)).contextTls).toEqual(merge(stage(pending, update)).contextTls);
-  });
-
-  test('is refused in another version, cut or with bytes behind it', () => {
-    const snapshot = encodePublicGroup(group);
-    const damaged = [snapshot.with(1, 2), snapshot.subarray(0, -1), concat(snapshot, utf8('x'))];
-    for (const one of damaged) {
-      expect(failureOf(() => decodePublicGroup(nodeCrypto, one)).reason).toBe('MALFORMED');
-    }
-  });
-
-  async function withProposal(): Promise<PublicGroup> {
-    const message = parseHandshake(await makeProposal({ ...scene.b }, removeOf(1)));
-    if (message.kind !== 'proposal') throw new Error('it is a proposal');
-    return merge(stageProposal(group, message, Date.now()));
-  }
-});
-
 function open(groupInfo: Uint8Array, tree: Uint8Array): PublicGroup {
   return createPublicGroup(nodeCrypto, groupInfo, tree, Date.now());
 }
@@ -225,6 +236,13 @@ function swapLeaves(diff: TreeDiff): void {
   // Leaves by KeyPackage are signed for no place: the one of a is, and it is not a's.
   const a = leafAt(diff, 0);
   diff.setLeaf(0, Leaf.of({ ...a.node, signaturePublicKey: nodeCrypto.random(32) }));
+}
+
+const NONE = { versions: [], ciphersuites: [], extensions: [], proposals: [], credentials: [] };
+
+/** The leaf of b with parts replaced, not signed again. */
+function leafLike(diff: TreeDiff, forged: Partial<LeafNodeData>): Leaf {
+  return Leaf.of({ ...leafAt(diff, 1).node, ...forged });
 }
 
 function sameSigner(diff: TreeDiff): Leaf {
