@@ -9,7 +9,13 @@ import type { Accepted } from './answered.ts';
 import { sealAnswer } from './answers.ts';
 import { dayOf } from './config.ts';
 import type { Decided, Desk } from './desk.ts';
-import { awaitedEpochs, encodeRoster, rosterOf, withMember } from './domain/roster.ts';
+import {
+  awaitedEpochs,
+  encodeRoster,
+  isSameRoster,
+  rosterOf,
+  withMember,
+} from './domain/roster.ts';
 import type { Roster } from './domain/roster.ts';
 import type { Ear } from './ear.ts';
 import { toOthers } from './fan-out.ts';
@@ -40,6 +46,8 @@ export interface EpochChange {
   readonly actor: number;
   readonly acceptedAtMs: bigint;
   readonly group: PublicGroup;
+  /** Of the epoch that ends. */
+  readonly before: Roster;
   readonly roster: Roster;
   /** Who gets the commit: all of the epoch that ends, also those that it removes. */
   readonly recipients: readonly Addressee[];
@@ -60,28 +68,25 @@ export interface EpochBegun {
 export async function advance(desk: Desk, tx: Executor, changed: EpochChange): Promise<EpochBegun> {
   const { ear, row, draft, group, digest, acceptedAtMs } = changed;
   const now = Number(acceptedAtMs);
-  const next = {
-    id: row.id,
-    epoch: row.epoch + 1n,
-    rosterVersion: row.rosterVersion + 1n,
-    usedMonth: monthOf(now),
-    hasDead: row.hasDead,
-  };
+  const begun = { ...row, epoch: row.epoch + 1n, usedMonth: monthOf(now) };
   const event = commitEvent(changed);
   draft.add(ear.groupId, { recipients: changed.recipients, groupEvent: event });
   draft.add(ear.groupId, { recipients: changed.welcomes, groupEvent: NOTHING });
-  const { roster, deliveries } = await followUp(desk, tx, changed, next);
+  const { roster, deliveries } = await followUp(desk, tx, changed, begun);
+  // Who merely renews keys leaves the roster as it is, which is as large as the tree.
+  const isSame = isSameRoster(changed.before, roster);
+  const next = { ...begun, rosterVersion: row.rosterVersion + (isSame ? 0n : 1n) };
   for (const delivery of deliveries) draft.add(ear.groupId, delivery);
 
   const state = encodePublicGroup(group);
-  const members = encodeRoster(roster);
+  const members = isSame ? undefined : encodeRoster(roster);
   const { sender } = changed;
   const answer = { epoch: next.epoch, acceptedAtMs, sender, followed: deliveries.length };
   const sealed = sealAnswer(ear, digest, answer);
   const rosterPlace = { kind: 'roster', version: next.rosterVersion } as const;
   await Promise.all([
     advanceGroup(tx, row.id, next.epoch, next.rosterVersion, next.usedMonth),
-    putRoster(tx, row.id, ear.seal(rosterPlace, members)),
+    members === undefined ? undefined : putRoster(tx, row.id, ear.seal(rosterPlace, members)),
     putState(tx, row.id, ear.seal({ kind: 'state', epoch: next.epoch }, state)),
     logCommit(tx, changed, event),
     logProposals(tx, { ear, row: next, deliveries, acceptedAtMs }, 0),
@@ -90,7 +95,7 @@ export async function advance(desk: Desk, tx: Executor, changed: EpochChange): P
     draft.write(tx),
   ]);
   const keep = (): void => {
-    desk.vault.keepRoster(ear, next, roster, members.length);
+    if (members !== undefined) desk.vault.keepRoster(ear, next, roster, members.length);
     desk.vault.keepState(ear, next, group, state.length);
   };
   const proposals = deliveries.map(({ groupEvent }) => ({ epoch: next.epoch, event: groupEvent }));
@@ -116,7 +121,10 @@ async function followUp(
   const all = policy === undefined ? events : [policy];
   const recipients = toOthers(active.members, undefined);
   return {
-    roster: rosterOf(active.members, { ...active, pending: all.length }),
+    roster:
+      active.pending === all.length
+        ? active
+        : rosterOf(active.members, { ...active, pending: all.length }),
     deliveries: all.map((groupEvent) => ({ recipients, groupEvent })),
   };
 }

@@ -15,7 +15,7 @@ import type { Executor } from '@roost/postgres/executor';
 import { waitingOf } from './commit-effect.ts';
 import { mlsGroupId } from './desk.ts';
 import type { Desk } from './desk.ts';
-import { dueRemovals } from './domain/due.ts';
+import { dueRemovals, isAnybodyAway } from './domain/due.ts';
 import { participantsOf } from './domain/roster.ts';
 import type { Roster } from './domain/roster.ts';
 import type { Ear } from './ear.ts';
@@ -40,6 +40,11 @@ export async function dueEvents(desk: Desk, tx: Executor, tended: Tended): Promi
   const { group, roster, actor, acceptedAtMs } = tended;
   const dead = await deadLeaves(desk, tx, tended);
   const inactiveBefore = inactiveBeforeOf(desk, Number(acceptedAtMs));
+  const isCalm =
+    dead.size === 0 &&
+    !isAnybodyAway(roster, inactiveBefore) &&
+    !roster.members.some(({ isLeaving }) => isLeaving);
+  if (isCalm) return [];
   const waiting = waitingOf(group, roster);
   const leaves = dueRemovals({ roster, waiting, dead, actor, inactiveBefore });
   return leaves.map((removed) =>

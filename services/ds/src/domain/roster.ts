@@ -98,6 +98,19 @@ export function withMember(roster: Roster, changed: Member): Roster {
   return rosterOf([...others, changed], roster);
 }
 
+/** Whether nothing in one roster is another than in the other, by what both hold. */
+export function isSameRoster(a: Roster, b: Roster): boolean {
+  return (
+    a.members.length === b.members.length &&
+    a.members.every((member, at) => member === b.members[at]) &&
+    a.joinSecretHash === b.joinSecretHash &&
+    a.pending === b.pending &&
+    a.refusedPolicy === b.refusedPolicy &&
+    a.isFrozen === b.isFrozen &&
+    a.speaking === b.speaking
+  );
+}
+
 /** The epochs whose joiners may still ask for their join info. */
 export function awaitedEpochs(roster: Roster): bigint[] {
   const waiting = roster.members.filter(({ hasCommitted }) => !hasCommitted);

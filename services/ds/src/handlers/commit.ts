@@ -137,6 +137,7 @@ async function decide(
     actor: member.leafIndex,
     acceptedAtMs,
     group: merge(staged),
+    before: roster,
     roster: rosterAfter(roster, effect, row.epoch + 1n),
     recipients: toOthers(roster.members, member.leafIndex),
     welcomes: welcomesOf(submitted, staged, effect.added, acceptedAtMs),

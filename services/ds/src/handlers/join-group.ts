@@ -112,6 +112,7 @@ async function decide(
     actor: joined.joined.leafIndex,
     acceptedAtMs,
     group: merge(staged),
+    before: roster,
     roster: rosterAfterJoin(roster, joined, epoch),
     recipients: toOthers(roster.members, undefined),
     welcomes: [],

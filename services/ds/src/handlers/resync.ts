@@ -89,6 +89,7 @@ async function decide(
     actor: leafIndex,
     acceptedAtMs: BigInt(now),
     group: merge(staged),
+    before: roster,
     roster: rosterAfterResync(roster, member, place),
     recipients: toOthers(roster.members, member.leafIndex),
     welcomes: [],
