@@ -83,7 +83,7 @@ CREATE INDEX handles_muted ON handles (muted_until) WHERE rule = 3;
 
 -- Where pushes go, sealed under a key that lies here only wrapped: for each handle, under the push key
 -- that comes with its deliveries. is_told: a push was sent and nothing was fetched since.
-CREATE TABLE push_registrations (
+CREATE TABLE push_subscriptions (
   client_id bigint PRIMARY KEY REFERENCES clients ON DELETE CASCADE,
   sealed bytea NOT NULL CHECK (octet_length(sealed) = 1052),
   is_told boolean NOT NULL DEFAULT false

@@ -224,7 +224,7 @@ test('pushes end by an empty registration and with the client', async () => {
 test('the database does not say where pushes go', async () => {
   const { registration } = await scene();
   const rows = await dump(world.database);
-  expect(rows).toContain('push_registrations');
+  expect(rows).toContain('push_subscriptions');
   expect(rows).not.toContain(Buffer.from(registration.endpoint.slice(0, 12)).toString('hex'));
   expect(rows).not.toContain('push.example');
 });

@@ -3,7 +3,7 @@ import { statement } from '@roost/postgres/statement';
 /** The same again changes nothing. */
 export const putRegistration = statement<[clientId: bigint, sealed: Uint8Array], never>(
   'qs_put_push_registration',
-  `INSERT INTO push_registrations AS old (client_id, sealed) VALUES ($1, $2)
+  `INSERT INTO push_subscriptions AS old (client_id, sealed) VALUES ($1, $2)
    ON CONFLICT (client_id) DO UPDATE
       SET sealed = excluded.sealed, is_told = old.is_told AND old.sealed = excluded.sealed`,
 );
@@ -22,7 +22,7 @@ export const putWraps = statement<
 /** There are no pushes any more. */
 export const deleteRegistration = statement<[clientId: bigint], never>(
   'qs_delete_push_registration',
-  `WITH gone AS (DELETE FROM push_registrations WHERE client_id = $1)
+  `WITH gone AS (DELETE FROM push_subscriptions WHERE client_id = $1)
    UPDATE handles SET push_wrap = NULL WHERE client_id = $1 AND push_wrap IS NOT NULL`,
 );
 
@@ -32,7 +32,7 @@ export const takeUntold = statement<
   { clientId: bigint; sealed: Uint8Array }
 >(
   'qs_take_untold',
-  `UPDATE push_registrations SET is_told = true
+  `UPDATE push_subscriptions SET is_told = true
     WHERE client_id = ANY ($1::bigint[]) AND NOT is_told
    RETURNING client_id AS "clientId", sealed`,
 );
@@ -40,11 +40,11 @@ export const takeUntold = statement<
 /** Something was fetched, or a push did not go out. */
 export const forgetTold = statement<[clientId: bigint], never>(
   'qs_forget_told',
-  `UPDATE push_registrations SET is_told = false WHERE client_id = $1 AND is_told`,
+  `UPDATE push_subscriptions SET is_told = false WHERE client_id = $1 AND is_told`,
 );
 
 /** The provider says that the subscription has ended; unless another took its place. */
 export const dropRegistration = statement<[clientId: bigint, sealed: Uint8Array], never>(
   'qs_drop_push_registration',
-  `DELETE FROM push_registrations WHERE client_id = $1 AND sealed = $2`,
+  `DELETE FROM push_subscriptions WHERE client_id = $1 AND sealed = $2`,
 );
