@@ -1,8 +1,9 @@
 import { Failure } from '@roost/core/failure';
 import { printId } from '@roost/core/ids';
-import { roleOf } from '@roost/mls/room';
-import { type Core, ownClient } from './core.ts';
+import { type Role, roleOf, type RoomKind } from '@roost/mls/room';
+import { accountOf, type Core, ownClient } from './core.ts';
 import { chatNow } from './crossing.ts';
+import { usersOf } from './members.ts';
 import type { ClientState } from './mls.ts';
 import type { People } from './people.ts';
 import { type Notifications, notificationsNow } from './settings.ts';
@@ -14,8 +15,8 @@ import { roomOf } from './titles.ts';
 export interface Chat {
   /** The group's id in text; what all calls name a chat by. */
   readonly id: string;
-  readonly kind: 'dm' | 'group';
-  /** The other's name, or the title. */
+  readonly kind: RoomKind;
+  /** The title; where there is none, who else is in it. */
   readonly name: string;
   /** Whether messages are sent, or kept until the other one accepts. */
   readonly isOpen: boolean;
@@ -31,6 +32,7 @@ export interface ChatMember {
   /** `name@domain`; empty where the member is not who it says. */
   readonly name: string;
   readonly isOwner: boolean;
+  readonly role: Role;
   readonly isSelf: boolean;
 }
 
@@ -86,6 +88,7 @@ export class Chats {
     return group.members.map(({ identity, participant }) => ({
       name: identity?.userName ?? '',
       isOwner: roleOf(room, participant) === 'owner',
+      role: roleOf(room, participant),
       isSelf: identity !== undefined && printId(identity.user) === self,
     }));
   }
@@ -105,15 +108,29 @@ export class Chats {
     return this.#core.ledger.get(groups, chatNow(this.#core.ledger, id));
   }
 
+  /** A conversation without a title is called by the others in it. */
+  #namesOf(group: Group): string {
+    const { domain } = accountOf(this.#core);
+    const self = printId(ownClient(this.#core).user);
+    const names = [...usersOf(group)].flatMap(([user, { identity }]) =>
+      user === self || identity === undefined ? [] : identity.userName,
+    );
+    const short = names.map((name) =>
+      name.endsWith(`@${domain}`) ? name.slice(0, name.indexOf('@')) : name,
+    );
+    return short.length === 0 ? 'nobody else' : short.toSorted().join(', ');
+  }
+
   #chatOf(id: string, group: Group): Chat {
     const settings = {
       notifications: notificationsNow(this.#core, group.notifications),
       isSilenced: group.isSilenced === true,
       isBlocked: false,
     };
-    if (group.kind === 'group') {
+    if (group.kind !== 'dm') {
       const isOpen = group.standing === 'active';
-      return { id, kind: 'group', name: group.title, isOpen, ...settings };
+      const name = group.title === '' ? this.#namesOf(group) : group.title;
+      return { id, kind: group.kind, name, isOpen, ...settings };
     }
     const { userName = '', standing, isBlocked = false } = this.#people.inGroup(id) ?? {};
     return {
@@ -132,10 +149,12 @@ const BY_ITSELF: ReadonlySet<Task['kind']> = new Set([
   'catch-up',
   'recheck',
   'delete',
+  'disband',
   'tokens',
   'push',
 ]);
 
 function isShown(group: Group): boolean {
-  return group.standing !== 'gone' && !group.isLeaving && group.isForgotten !== true;
+  const { standing, isLeaving, isForgotten, movedTo } = group;
+  return standing !== 'gone' && !isLeaving && isForgotten !== true && movedTo === undefined;
 }

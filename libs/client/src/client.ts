@@ -1,28 +1,41 @@
 import { Failure } from '@roost/core/failure';
+import { toHex } from '@roost/core/bytes';
 import { printId, type UserId } from '@roost/core/ids';
 import { type Chat, type ChatMember, Chats, type Unfinished } from './chats.ts';
-import { assertAllowed, participantOf } from './commits.ts';
 import { accepting } from './connect.ts';
 import { encodeContent, MESSAGE_ID_BYTES } from './content.ts';
 import { accountOf, type Core, ownClient } from './core.ts';
 import { chatNow, forget } from './crossing.ts';
-import { drawGroupId, found, invite } from './groups.ts';
+import { deleteLine } from './deletions.ts';
+import { drawGroupId } from './groups.ts';
 import { addLine, lastLines, type Line } from './history.ts';
 import { Ledger, type Turn } from './ledger.ts';
-import { usersOf } from './members.ts';
 import { type ClientEvent, newsShelves } from './news.ts';
 import { People } from './people.ts';
+import { type FoundRoom, PUBLIC_NOTICE } from './public.ts';
 import { type Applicant, draftAccount } from './registration.ts';
+import { type GroupPolicy, type MemberRole, Rooms } from './room-calls.ts';
 import { type Ports, Running } from './running.ts';
 import { Pushes } from './push.ts';
 import { block, type Notifications, setNotifications, setSilenced, unblock } from './settings.ts';
 import { accounts, contacts, groups, SELF, stateShelves } from './state.ts';
 import type { Store } from './store.ts';
 import { type Task, tasks } from './task.ts';
-import { roomOf } from './titles.ts';
 import { walletShelves } from './wallet.ts';
 
-export type { Chat, ChatMember, ClientEvent, Line, Notifications, Store, Unfinished };
+export { PUBLIC_NOTICE };
+export type {
+  Chat,
+  ChatMember,
+  ClientEvent,
+  FoundRoom,
+  GroupPolicy,
+  Line,
+  MemberRole,
+  Notifications,
+  Store,
+  Unfinished,
+};
 
 export interface ClientOptions extends Ports {
   readonly store: Store;
@@ -36,12 +49,15 @@ export class Client {
   readonly #running: Running;
   readonly #people: People;
   readonly #chats: Chats;
+  /** Kinds of rooms, roles and policies. */
+  readonly rooms: Rooms;
   readonly #store: Store;
 
   private constructor(running: Running, store: Store) {
     this.#running = running;
     this.#people = new People(running.core, running.signal);
     this.#chats = new Chats(running.core, this.#people);
+    this.rooms = new Rooms(running.core, this.#people, this.#chats);
     this.#store = store;
   }
 
@@ -141,68 +157,31 @@ export class Client {
   }
 
   /** Makes a group of people whom we are connected with; returns its chat. */
-  async createGroup(title: string, names: readonly string[]): Promise<string> {
-    const users = await this.#people.friends(names);
-    const id = drawGroupId(this.#core);
-    await this.#do(async (turn) => {
-      await found(this.#core, turn, { id, kind: 'group', title });
-      const created = this.#core.lanes.submit(turn, printId(id), { kind: 'create' });
-      if (users.length === 0) return created;
-      const change = { kind: 'add' as const, invited: invite(this.#core, users) };
-      return this.#core.lanes.submit(turn, printId(id), { kind: 'commit', change });
-    });
-    return printId(id);
+  async createGroup(
+    title: string,
+    names: readonly string[],
+    policy: GroupPolicy = 'cooperative',
+  ): Promise<string> {
+    return this.rooms.createGroup(title, names, policy);
   }
 
   /** Adds people whom we are connected with. */
   async add(chat: string, names: readonly string[]): Promise<void> {
-    const { group, state } = this.#chats.joined(chat);
-    assertAllowed(this.#core, group, state, { kind: 'add', participants: [] });
-    const users = await this.#people.friends(names);
-    const present = usersOf(group);
-    const again = users.find((user) => present.has(printId(user)));
-    if (again !== undefined) {
-      const name = present.get(printId(again))?.identity?.userName ?? '';
-      throw new Failure('ALREADY_EXISTS', `${name} is in this group already`);
-    }
-    const change = { kind: 'add' as const, invited: invite(this.#core, users) };
-    await this.#submit(chat, { kind: 'commit', change });
+    await this.rooms.add(chat, names);
   }
 
   /** Removes somebody with all their clients. */
   async remove(chat: string, name: string): Promise<void> {
-    const { group, state } = this.#chats.joined(chat);
-    const printed = this.#people.printed(name);
-    const member = [...usersOf(group).values()].find(
-      ({ identity }) => identity?.userName === printed,
-    );
-    if (member?.identity === undefined) {
-      throw new Failure('USER_UNKNOWN', `${printed} is not in this group`);
-    }
-    const { user } = member.identity;
-    if (printId(user) === printId(this.userId)) {
-      throw new Failure('NOT_ALLOWED', 'nobody removes themselves; leave the group instead');
-    }
-    const participants = [participantOf(this.#core, group, user)];
-    assertAllowed(this.#core, group, state, { kind: 'remove', participants });
-    await this.#submit(chat, { kind: 'commit', change: { kind: 'remove', user } });
+    await this.rooms.remove(chat, name);
   }
 
   /** Leaves a group; done when the hub takes nothing more from us. */
   async leave(chat: string): Promise<void> {
-    const { group, state } = this.#chats.joined(chat);
-    // The last owner hands the group over first; a conversation of two is never left.
-    if (group.kind === 'dm') assertAllowed(this.#core, group, state, { kind: 'leave' });
-    await this.#submit(chat, { kind: 'leave' });
+    await this.rooms.leave(chat);
   }
 
   async setTitle(chat: string, title: string): Promise<void> {
-    const { group, state } = this.#chats.joined(chat);
-    assertAllowed(this.#core, group, state, { kind: 'room', next: roomOf(state) });
-    if (group.kind === 'dm') {
-      throw new Failure('NOT_ALLOWED', 'a conversation between two has no title');
-    }
-    await this.#submit(chat, { kind: 'commit', change: { kind: 'title', title } });
+    await this.rooms.setTitle(chat, title);
   }
 
   /** Who is in a chat. */
@@ -228,14 +207,21 @@ export class Client {
     }
     const messageId = this.#core.crypto.random(MESSAGE_ID_BYTES);
     const content = encodeContent({ kind: 'text', messageId, text });
+    const id = toHex(messageId);
     const sender = this.userName;
     const { done } = await this.#core.ledger.turn((turn) => {
       const lane = chatNow(turn, chat);
-      addLine(turn, lane, { sender, text, atMs: this.#core.clock.now(), isOwn: true });
+      addLine(turn, lane, { id, sender, text, atMs: this.#core.clock.now(), isOwn: true });
       return this.#core.lanes.submit(turn, lane, { kind: 'send', content, text });
     });
     done.catch(() => undefined);
     return { sent: done };
+  }
+
+  /** Deletes a line at everybody in the chat: our own, or another's where our role may. */
+  async deleteLine(chat: string, line: Line): Promise<void> {
+    const { group, state } = this.#chats.joined(chat);
+    await this.#do((turn) => deleteLine(this.#core, turn, { group, state, line }));
   }
 
   /** Says of which messages a push may tell; they are delivered all the same. */
@@ -262,16 +248,9 @@ export class Client {
     await this.#do((turn) => unblock(this.#core, turn, this.#people.known(name)));
   }
 
-  /**
-   * Deletes the conversation with somebody whom we blocked, and nobody can tell. Unblocked and asked
-   * to connect again, the two have a new one.
-   */
+  /** Deletes the conversation with somebody whom we blocked; nobody can tell. A later one is new. */
   async forget(name: string): Promise<void> {
-    const contact = this.#people.known(name);
-    if (contact.isBlocked !== true) {
-      throw new Failure('NOT_ALLOWED', `block ${contact.userName} first`);
-    }
-    await this.#core.ledger.turn((turn) => forget(turn, contact));
+    await this.#core.ledger.turn((turn) => forget(turn, this.#people.known(name)));
   }
 
   /** The last lines of a chat, the oldest first. */

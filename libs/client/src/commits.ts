@@ -1,19 +1,17 @@
 import { Failure } from '@roost/core/failure';
 import { printId } from '@roost/core/ids';
-import { encodeCommitAad, participantIdOf } from '@roost/identity/leaf';
+import { encodeCommitAad } from '@roost/identity/leaf';
 import { sealJoinerInfo } from '@roost/identity/joining';
 import { splitWelcome } from '@roost/mls/message';
-import { authorize, type Change as RoomChange } from '@roost/mls/authorize';
-import { parseParticipantId, roleOf, type RoomState, withRole } from '@roost/mls/room';
 import { claimMissing } from './claims.ts';
-import { accountOf, type Core, credentialsOf, ownClient } from './core.ts';
+import { accountOf, type Core, credentialsOf } from './core.ts';
 import { noGroup } from './groups.ts';
 import { readClaimed } from './key-packages.ts';
 import type { Turn } from './ledger.ts';
 import { isTransient, type Outcome } from './lanes.ts';
-import { declare, type DeclaredLeaf } from './links.ts';
-import { usersOf } from './members.ts';
-import type { ClientState, MadeCommit, Proposal } from './mls.ts';
+import type { ClientState, MadeCommit } from './mls.ts';
+import { type Plan, planOf } from './plan.ts';
+import { settled } from './settled.ts';
 import { mergePending, receive } from './rooms.ts';
 import { dropPending, markBehind } from './standing.ts';
 import {
@@ -24,20 +22,9 @@ import {
   pendingCommits,
   states,
 } from './state.ts';
-import { type Change, type ClaimedPackage, type Task, tasks } from './task.ts';
-import { forgedLeaves, leavingLeaves } from './tidy.ts';
-import { roomProposals } from './room-after.ts';
+import { type ClaimedPackage, type Task, tasks } from './task.ts';
 import { submit } from './submit.ts';
-import { roomOf, sealTitle } from './titles.ts';
-
-/** What a commit brings about, as MLS and the hub want it. */
-interface Plan {
-  readonly proposals: Proposal[];
-  readonly declared: readonly DeclaredLeaf[];
-  readonly added: readonly ClaimedPackage[];
-  /** The room state that it leads to, where it says one. */
-  readonly room?: RoomState;
-}
+import { isUnsettled } from './tidy.ts';
 
 /** Makes the commit of a task, or finishes the task where there is nothing left to do. */
 export async function performCommit(
@@ -50,6 +37,10 @@ export async function performCommit(
   await core.ledger.turn(async (turn) => {
     const [group, state] = [turn.get(groups, lane), turn.get(states, lane)];
     if (group === undefined || state === undefined) throw noGroup();
+    if (task.change.kind === 'policy' && isUnsettled(state)) {
+      // A policy comes alone.
+      return commitProposals(core, turn, group);
+    }
     const plan = planOf(core, group, state, task.change);
     if (plan === undefined) return core.lanes.finish(turn, key);
     await prepare(core, turn, { group, state, plan, task: key });
@@ -91,27 +82,6 @@ export async function settlePending(
   });
 }
 
-/** Refuses what the policy of the room is against, with its sentence, before anything is sent. */
-export function assertAllowed(
-  core: Pick<Core, 'ledger' | 'crypto'>,
-  group: Group,
-  state: ClientState,
-  change: RoomChange,
-): void {
-  const participants = [...new Set(group.members.map(({ participant }) => participant))];
-  const form = change.kind === 'leave' ? 'by-reference' : 'inline';
-  const own = participantOf(core, group, ownClient(core).user);
-  authorize({ room: roomOf(state), participants }, own, change, form);
-}
-
-export function participantOf(
-  { crypto }: Pick<Core, 'crypto'>,
-  { keys }: Pick<Group, 'keys'>,
-  user: Parameters<typeof participantIdOf>[2],
-): string {
-  return parseParticipantId(participantIdOf(crypto, keys.participantKey, user));
-}
-
 interface Preparing {
   readonly group: Group;
   readonly state: ClientState;
@@ -120,87 +90,15 @@ interface Preparing {
 }
 
 async function prepare(core: Core, turn: Turn, parts: Preparing): Promise<void> {
-  const { group, state, plan, task } = parts;
+  const { group, plan, task } = parts;
   const lane = printId(group.id);
+  const { state, proposals } = settled(core, group, parts.state, plan);
   const aad = encodeCommitAad({ added: [...plan.declared] });
-  const proposals = [...plan.proposals, ...roomProposals(group, state, plan)];
   const made = await core.mls.commit(state, proposals, aad);
   const joiners = joinersOf(core, group, made, plan.added);
   const { commit, groupInfo, welcome } = made;
   turn.put(pendingCommits, lane, { commit, groupInfo, welcome, joiners, task });
   turn.put(nextStates, lane, made.next);
-}
-
-/** `undefined` where what is wanted is so already. */
-function planOf(core: Core, group: Group, state: ClientState, change: Change): Plan | undefined {
-  const leaving = leavingLeaves(state);
-  const remove = (leaves: readonly number[]): Proposal[] =>
-    leaves
-      .filter((leafIndex) => !leaving.has(leafIndex))
-      .map((removed) => ({ proposalType: 'remove', remove: { removed } }));
-  const room = roomOf(state);
-  switch (change.kind) {
-    case 'add':
-      return planAdd(core, group, state, change);
-    case 'remove': {
-      const leaves = leavesOfUser(group, change.user);
-      if (leaves.length === 0) return undefined;
-      const participants = [participantOf(core, group, change.user)];
-      assertAllowed(core, group, state, { kind: 'remove', participants });
-      return plain(remove(leaves));
-    }
-    case 'title': {
-      if (group.title === change.title) return undefined;
-      const sealedTitle = sealTitle(core.crypto, group.keys, group.id, change.title);
-      const next = { ...room, sealedTitle };
-      assertAllowed(core, group, state, { kind: 'room', next });
-      return { ...plain([]), room: next };
-    }
-    case 'owner': {
-      const participant = participantOf(core, group, change.user);
-      if (roleOf(room, participant) === 'owner') return undefined;
-      const next = withRole(room, participant, 'owner');
-      assertAllowed(core, group, state, { kind: 'room', next });
-      return { ...plain([]), room: next };
-    }
-    case 'tidy': {
-      const own = participantOf(core, group, ownClient(core).user);
-      const isOwner = roleOf(room, own) === 'owner';
-      const forged = isOwner && group.kind === 'group' ? remove(forgedLeaves(group)) : [];
-      const hasProposals = Object.keys(state.unappliedProposals).length > 0;
-      return forged.length === 0 && !hasProposals ? undefined : plain(forged);
-    }
-  }
-}
-
-function plain(proposals: Proposal[]): Plan {
-  return { proposals, declared: [], added: [] };
-}
-
-function planAdd(
-  core: Core,
-  group: Group,
-  state: ClientState,
-  { invited }: Change & { kind: 'add' },
-): Plan | undefined {
-  const present = usersOf(group);
-  const missing = invited.filter(({ user }) => !present.has(printId(user)));
-  if (missing.length === 0) return undefined;
-  const participants = missing.map(({ user }) => participantOf(core, group, user));
-  assertAllowed(core, group, state, { kind: 'add', participants });
-  const proposals: Proposal[] = [];
-  const declared: DeclaredLeaf[] = [];
-  const added: ClaimedPackage[] = [];
-  for (const { user, packages = [] } of missing) {
-    for (const each of packages) {
-      const { keyPackage, signatureKey } = readClaimed(core, each.keyPackage);
-      proposals.push({ proposalType: 'add', add: { keyPackage } });
-      const leaf = { leafKey: signatureKey, linkKey: each.linkKey, user };
-      declared.push(declare(core, group.keys, leaf));
-      added.push(each);
-    }
-  }
-  return { proposals, declared, added };
 }
 
 function joinersOf(
@@ -248,11 +146,5 @@ function afterRefusal(
 }
 
 const TRIES_MAX = 5;
-
-function leavesOfUser(group: Group, user: { readonly uuid: string; readonly domain: string }) {
-  return group.members.flatMap(({ leafIndex, identity }) =>
-    identity?.user.uuid === user.uuid && identity.user.domain === user.domain ? [leafIndex] : [],
-  );
-}
 
 const NOTHING = new Uint8Array(0);

@@ -16,6 +16,7 @@ import {
   type FindUserResponse,
   SectionType,
 } from '@roost/proto/roost/authentication/v1/authentication';
+import { templateNamed } from '@roost/mls/templates';
 import { accountOf, type Core, credentialsOf } from './core.ts';
 import { draftEntry, sayFarewell } from './crossing.ts';
 import { createAtHub, found } from './groups.ts';
@@ -145,7 +146,8 @@ async function ask(
   turn: Parameters<typeof found>[1],
   { key, task, target }: Asking,
 ): Promise<void> {
-  const group = await found(core, turn, { id: task.group, kind: 'dm', title: '' });
+  const dm = { id: task.group, template: templateNamed('dm'), title: '' };
+  const group = await found(core, turn, dm);
   const joinSecret = core.crypto.random(32);
   const [first] = target.clients;
   if (first === undefined) return;

@@ -10,6 +10,8 @@ export type Content = { readonly messageId: Uint8Array } & (
   | { readonly kind: 'text'; readonly text: string }
   /** What lets the other one add us to groups. */
   | { readonly kind: 'friendship'; readonly token: Uint8Array; readonly key: Uint8Array }
+  /** Its author, or somebody whose role may, wants a message gone. */
+  | { readonly kind: 'delete'; readonly target: Uint8Array }
   /** There is to be another conversation between the two. */
   | { readonly kind: 'farewell' }
   /** Of a later version; kept out of sight, not refused. */
@@ -20,7 +22,7 @@ export const MESSAGE_ID_BYTES = 16;
 export const TEXT_BYTES_MAX = 256 * 1024 - 4096;
 
 const VERSION = 1;
-const KINDS = { text: 1, friendship: 2, farewell: 4 } as const;
+const KINDS = { text: 1, friendship: 2, delete: 3, farewell: 4 } as const;
 const FRIENDSHIP_BYTES = 32;
 const KiB = 1024;
 /** Lengths that all messages have; the last leaves room below 256 KiB for what MLS adds. */
@@ -30,6 +32,7 @@ export function encodeContent(content: Exclude<Content, { kind: 'unknown' }>): U
   const encoded = encode((writer) => {
     writer.u16(VERSION).fixed(content.messageId).u8(KINDS[content.kind]);
     if (content.kind === 'text') writer.text(content.text);
+    if (content.kind === 'delete') writer.fixed(content.target);
     if (content.kind === 'friendship') writer.fixed(content.token).fixed(content.key);
   });
   if (content.kind === 'text' && encoded.length > TEXT_BYTES_MAX) {
@@ -47,6 +50,9 @@ export function decodeContent(padded: Uint8Array): Content {
     if (kind === KINDS.friendship) {
       const [token, key] = [reader.fixed(FRIENDSHIP_BYTES), reader.fixed(FRIENDSHIP_BYTES)];
       return { kind: 'friendship', messageId, token, key };
+    }
+    if (kind === KINDS.delete) {
+      return { kind: 'delete', messageId, target: reader.fixed(MESSAGE_ID_BYTES) };
     }
     if (kind === KINDS.farewell) return { kind: 'farewell', messageId };
     reader.fixed(reader.remaining);

@@ -1,5 +1,7 @@
+import { toHex } from '@roost/core/bytes';
+import { Failure } from '@roost/core/failure';
 import { type GroupId, printId } from '@roost/core/ids';
-import { encodeContent, MESSAGE_ID_BYTES } from './content.ts';
+import { decodeContent, encodeContent, MESSAGE_ID_BYTES } from './content.ts';
 import { accountOf, type Core, ownClient } from './core.ts';
 import { addLine } from './history.ts';
 import type { Ledger, Turn } from './ledger.ts';
@@ -31,16 +33,23 @@ export function giveWay(core: Core, turn: Turn, ours: Contact, theirs: Contact):
   });
   draftEntry(core, turn, theirs);
   core.lanes.submit(turn, to, { kind: 'accept', user: theirs.user });
-  for (const [key, task] of turn.list(tasks, `${from}/`)) {
-    if (task.kind !== 'send') continue;
-    core.lanes.move(turn, key, to);
-    if (task.text === undefined) continue;
-    const { userName: sender } = accountOf(core);
-    addLine(turn, to, { sender, text: task.text, atMs: core.clock.now(), isOwn: true });
-  }
+  moveUnsent(core, turn, from, to);
   const group = turn.get(groups, from);
   if (group !== undefined) turn.put(groups, from, { ...group, movedTo: theirs.group });
   core.lanes.submit(turn, from, { kind: 'delete' });
+}
+
+/** What was written and is not sent goes to another chat. */
+export function moveUnsent(core: Core, turn: Turn, from: string, to: string): void {
+  const { userName: sender } = accountOf(core);
+  for (const [key, task] of turn.list(tasks, `${from}/`)) {
+    if (task.kind !== 'send') continue;
+    core.lanes.move(turn, key, to);
+    const { text, content } = task;
+    if (text === undefined) continue;
+    const id = toHex(decodeContent(content).messageId);
+    addLine(turn, to, { id, sender, text, atMs: core.clock.now(), isOwn: true });
+  }
 }
 
 /** The group of a request, written down before we enter it: lines for it are kept from now on. */
@@ -75,6 +84,9 @@ export function chatNow(on: Ledger | Turn, chat: string): string {
  * other one hears of it when we ask for a new one.
  */
 export function forget(turn: Turn, contact: Contact): void {
+  if (contact.isBlocked !== true) {
+    throw new Failure('NOT_ALLOWED', `block ${contact.userName} first`);
+  }
   const group = turn.get(groups, printId(contact.group));
   if (group !== undefined) turn.put(groups, printId(group.id), { ...group, isForgotten: true });
   turn.put(contacts, printId(contact.user), {

@@ -2,10 +2,10 @@ import { printId, GroupId, scopedWire, type UserId, uuidOf } from '@roost/core/i
 import { Failure } from '@roost/core/failure';
 import { utf8 } from '@roost/core/bytes';
 import { encodeQueueConfig } from '@roost/bus/queue-config';
-import { encodeRoomState, parseParticipantId, type RoomKind } from '@roost/mls/room';
+import { encodeRoomState, parseParticipantId } from '@roost/mls/room';
 import { externalSendersExtension } from '@roost/mls/hub';
 import { EXTENSION } from '@roost/mls/extensions';
-import { foundingRoom, templateOf } from '@roost/mls/templates';
+import { foundingRoom, type Template } from '@roost/mls/templates';
 import { accountOf, type Core } from './core.ts';
 import type { Turn } from './ledger.ts';
 import type { Outcome } from './lanes.ts';
@@ -14,7 +14,14 @@ import { leavesOf } from './mls.ts';
 import { encodeRatchetTree } from 'ts-mls/ratchetTree.js';
 import { pushSoon } from './push.ts';
 import { newKeySigner, qsClientSigner } from './signers.ts';
-import { type Group, type GroupKeys, groups, type OwnLeaf, states } from './state.ts';
+import {
+  type Founding,
+  type Group,
+  type GroupKeys,
+  groups,
+  type OwnLeaf,
+  states,
+} from './state.ts';
 import { sealTitle } from './titles.ts';
 
 /** The keys that a new group's members share. */
@@ -30,11 +37,18 @@ export function drawGroupId(core: Core): GroupId {
   return GroupId.of(uuidOf(core.crypto.random(16)), accountOf(core).domain);
 }
 
+interface NewRoom {
+  readonly id: GroupId;
+  readonly template: Template;
+  readonly title: string;
+  readonly founding?: Founding;
+}
+
 /** Writes a new group down, with us as its owner; `createAtHub` brings it to its hub. */
 export async function found(
   core: Core,
   turn: Turn,
-  { id, kind, title }: { readonly id: GroupId; readonly kind: RoomKind; readonly title: string },
+  { id, template, title, founding }: NewRoom,
 ): Promise<Group> {
   const { mls, crypto, clock } = core;
   const keys = drawKeys(core);
@@ -42,7 +56,7 @@ export async function found(
   const declared = declareOwn(core, keys, leaf);
   const sealedTitle = title === '' ? new Uint8Array(0) : sealTitle(crypto, keys, id, title);
   const founder = parseParticipantId(declared.participantId);
-  const room = foundingRoom(templateOf(kind), founder, sealedTitle);
+  const room = foundingRoom(template, founder, sealedTitle);
   const extensions = [
     { extensionType: EXTENSION.roomState, extensionData: encodeRoomState(room) },
     externalSendersExtension(core.trust.hubSender),
@@ -56,7 +70,7 @@ export async function found(
   const members = leavesOf(state.ratchetTree).map((each) => memberOf(core, keys, each, declared));
   const group: Group = {
     id,
-    kind,
+    kind: template.kind,
     title,
     standing: 'creating',
     keys,
@@ -65,6 +79,7 @@ export async function found(
     isLeaving: false,
     isBehind: false,
     lines: 0,
+    founding,
   };
   turn.put(groups, printId(id), group);
   turn.put(states, printId(id), state);

@@ -1,12 +1,20 @@
-import { concat, equal } from '@roost/core/bytes';
+import { concat, equal, toHex } from '@roost/core/bytes';
 import { printId } from '@roost/core/ids';
 import { befriended } from './friends.ts';
 import { type Content, decodeContent, MESSAGE_ID_BYTES } from './content.ts';
 import { type Core, ownClient } from './core.ts';
 import { heardFarewell } from './crossing.ts';
+import { receiveDeletion } from './deletions.ts';
 import { addLine } from './history.ts';
 import type { Turn } from './ledger.ts';
-import { contacts, type Group, type MemberIdentity, seenIds, states } from './state.ts';
+import {
+  contacts,
+  type Group,
+  type Member,
+  type MemberIdentity,
+  seenIds,
+  states,
+} from './state.ts';
 
 /** How many ids of messages are kept to know a repetition by; in bytes, the oldest go first. */
 const SEEN_BYTES_MAX = 256 * MESSAGE_ID_BYTES;
@@ -35,33 +43,41 @@ export async function receiveMessage(
     return;
   }
   if (wasSeen(turn, lane, concat(opened.senderKey.subarray(0, 4), content.messageId))) return;
-  take(core, turn, group, { content, sender: sender.identity, acceptedAtMs: event.acceptedAtMs });
+  const { identity } = sender;
+  const { acceptedAtMs } = event;
+  take(core, turn, group, { content, member: sender, identity, acceptedAtMs });
 }
 
 interface Received {
   readonly content: Content;
-  readonly sender: MemberIdentity;
+  readonly member: Member;
+  readonly identity: MemberIdentity;
   readonly acceptedAtMs: bigint;
 }
 
 function take(core: Core, turn: Turn, group: Group, received: Received): void {
-  const { content, sender, acceptedAtMs } = received;
+  const { content, acceptedAtMs } = received;
+  const sender = received.identity;
   const lane = printId(group.id);
   if (turn.get(contacts, printId(sender.user))?.isBlocked === true) return;
   switch (content.kind) {
     case 'text': {
       const at = Number(acceptedAtMs);
       const { text } = content;
-      addLine(turn, lane, { sender: sender.userName, text, atMs: at, isOwn: false });
+      const id = toHex(content.messageId);
+      addLine(turn, lane, { id, sender: sender.userName, text, atMs: at, isOwn: false });
       core.news.put(turn, {
         kind: 'message',
         chat: lane,
+        id,
         sender: sender.userName,
         text,
         acceptedAtMs: at,
       });
       return;
     }
+    case 'delete':
+      return receiveDeletion(core, turn, group, { by: received.member, target: content.target });
     case 'farewell': {
       const contact = turn.get(contacts, printId(sender.user));
       if (contact !== undefined && group.kind === 'dm') heardFarewell(core, turn, group, contact);

@@ -13,6 +13,7 @@ import { type DeclaredLeaf, memberOf } from './links.ts';
 import { usersOf } from './members.ts';
 import { type ClientState, leavesOf, parseTree } from './mls.ts';
 import { receiveEarly } from './rooms.ts';
+import { foundingOf, goOnIn, sameConversation, survives } from './same-people.ts';
 import { leafSigner } from './signers.ts';
 import {
   type Contact,
@@ -150,10 +151,14 @@ function enter(core: Core, turn: Turn, entering: Entering): void {
   const { earKey, linkWrapperKey, participantKey } = info;
   const keys = { earKey, linkWrapperKey, participantKey };
   const room = roomOf(state);
+  const founding = room.kind === 'group_dm' ? foundingOf(state, members) : undefined;
+  if (room.kind === 'group_dm' && founding?.founder !== printId(adder.user)) {
+    throw refuse('whoever added us did not found the conversation');
+  }
   if (!usersOf({ members }).has(printId(ownClient(core).user))) {
     throw refuse('we are not among its members');
   }
-  if (room.kind !== 'group') throw refuse('a conversation of two is entered by its request alone');
+  if (room.kind === 'dm') throw refuse('a conversation of two is entered by its request alone');
   const before = turn.get(groups, lane);
   const title = openTitle(core.crypto, keys, info.groupId, room);
   const group: Group = {
@@ -167,12 +172,25 @@ function enter(core: Core, turn: Turn, entering: Entering): void {
     isLeaving: false,
     isBehind: false,
     lines: before?.lines ?? 0,
+    founding,
   };
-  turn.put(groups, lane, group);
-  turn.put(states, lane, state);
   turn.delete(joinings, lane);
   usedPackage(turn, ref);
   core.lanes.finish(turn, key);
+  const same = founding && sameConversation(turn, founding, lane);
+  if (same !== undefined && survives(same, group)) {
+    // The one that we are in goes on.
+    const { handle } = own.leaf;
+    const isSilenced = false;
+    if (!isShared(turn, lane, handle)) {
+      core.lanes.submit(turn, lane, { kind: 'release', handle, isSilenced });
+    }
+    core.news.put(turn, { kind: 'surfaced', chat: printId(same.id), by: adder.userName });
+    return;
+  }
+  turn.put(groups, lane, group);
+  turn.put(states, lane, state);
+  if (same !== undefined) goOnIn(core, turn, same, group);
   core.news.put(turn, { kind: 'joined', chat: lane, title, by: adder.userName });
 }
 

@@ -2,7 +2,7 @@ import { Failure } from '@roost/core/failure';
 import { printId, scopedWire } from '@roost/core/ids';
 import type { LogEvent } from '@roost/proto/roost/delivery/v1/delivery';
 import { roleOf } from '@roost/mls/room';
-import { assertAllowed, participantOf } from './commits.ts';
+import { assertAllowed, participantOf } from './plan.ts';
 import { type Core, ownClient } from './core.ts';
 import { noGroup } from './groups.ts';
 import type { Outcome } from './lanes.ts';
@@ -91,20 +91,25 @@ export async function performLeave(
   if (others.length === 0) {
     await core.ledger.turn((turn) => {
       turn.put(tasks, key, { kind: 'delete' });
-      core.news.put(turn, { kind: 'gone', chat: lane, title: group.title });
+      if (group.movedTo === undefined) {
+        core.news.put(turn, { kind: 'gone', chat: lane, title: group.title });
+      }
     });
     return 'on';
   }
   if (task.proposal === undefined) {
     const room = roomOf(state);
-    const isOwner = roleOf(room, participantOf(core, group, ownClient(core).user)) === 'owner';
+    const isOwner =
+      group.kind !== 'group_dm' &&
+      roleOf(room, participantOf(core, group, ownClient(core).user)) === 'owner';
     const heir =
       others.find(({ participant }) => roleOf(room, participant) === 'owner') ?? others[0];
     await core.ledger.turn(async (turn) => {
       if (isOwner && heir?.identity !== undefined && roleOf(room, heir.participant) !== 'owner') {
         // The same task is the commit first, and comes back to leaving after it.
         core.lanes.finish(turn, key);
-        const change = { kind: 'owner' as const, user: heir.identity.user };
+        const { user } = heir.identity;
+        const change = { kind: 'role' as const, user, role: 'owner' as const };
         core.lanes.submit(turn, lane, { kind: 'commit', change });
         core.lanes.submit(turn, lane, { kind: 'leave' });
         return;
@@ -147,7 +152,9 @@ async function propose(
       return;
     }
     turn.put(groups, lane, { ...now, isLeaving: true });
-    core.news.put(turn, { kind: 'gone', chat: lane, title: now.title });
+    if (now.movedTo === undefined) {
+      core.news.put(turn, { kind: 'gone', chat: lane, title: now.title });
+    }
     core.lanes.finish(turn, key);
   });
   return 'on';

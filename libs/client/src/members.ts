@@ -1,8 +1,10 @@
-import { toHex } from '@roost/core/bytes';
+import { equal, toHex } from '@roost/core/bytes';
 import { printId } from '@roost/core/ids';
 import { MINUTE_MS } from '@roost/core/time';
 import { decodeAddedLeaf, decodeCommitAad } from '@roost/identity/leaf';
 import type { HandshakeMessage } from '@roost/mls/message';
+import { encodePolicy } from '@roost/mls/policy';
+import { entryOf, roleOf } from '@roost/mls/room';
 import { type Core, ownClient } from './core.ts';
 import { peerArrived } from './friends.ts';
 import type { Outcome } from './lanes.ts';
@@ -36,7 +38,8 @@ export async function advance(core: Core, turn: Turn, group: Group, step: Step):
   }
   const members = membersAfter(core, group, step.after, declared);
   const title = openTitle(core.crypto, group.keys, group.id, roomOf(step.after));
-  const next: Group = { ...group, standing: 'active', members, title };
+  const banned = bannedAfter(group, step.after);
+  const next: Group = { ...group, standing: 'active', members, title, banned };
   turn.put(groups, lane, next);
   tellChanges(core, turn, { before: group, after: next, by: by ?? '', step });
   turn.after(() => core.lanes.wake(lane));
@@ -73,20 +76,59 @@ function tellChanges(core: Core, turn: Turn, { before, after, by, step }: Change
     if (were.has(user) || isOwnUser(core, member)) continue;
     const name = member.identity?.userName ?? '';
     if (after.kind === 'dm') peerArrived(core, turn, after, member);
-    else core.news.put(turn, { kind: 'added', chat: lane, name, by });
+    else if (step.commit.sender.senderType !== 'member') {
+      core.news.put(turn, { kind: 'entered', chat: lane, name });
+    } else core.news.put(turn, { kind: 'added', chat: lane, name, by });
   }
   for (const [user, member] of were) {
     if (are.has(user)) continue;
     const name = member.identity?.userName ?? '';
     if (left.has(member.leafIndex)) core.news.put(turn, { kind: 'left', chat: lane, name });
-    else core.news.put(turn, { kind: 'removed', chat: lane, name, by });
+    else if (isBanned(step.after, member)) {
+      core.news.put(turn, { kind: 'banned', chat: lane, name, by });
+    } else core.news.put(turn, { kind: 'removed', chat: lane, name, by });
   }
+  tellRoles(core, turn, { before, after, by, step });
   if (before.title !== after.title && before.standing === 'active') {
     core.news.put(turn, { kind: 'title', chat: lane, title: after.title, by });
   }
   if (forgedLeaves(after).length > forgedLeaves(before).length) {
     core.lanes.submit(turn, lane, { kind: 'recheck' });
   }
+}
+
+/** Tells of those who have another role, and of another policy. */
+function tellRoles(core: Core, turn: Turn, { before, after, by, step }: Changes): void {
+  if (step.before === undefined) return;
+  const chat = printId(after.id);
+  const [was, is] = [roomOf(step.before), roomOf(step.after)];
+  const were = usersOf(before);
+  for (const [user, { participant, identity }] of usersOf(after)) {
+    const role = roleOf(is, participant);
+    if (!were.has(user) || roleOf(was, participant) === role) continue;
+    const name = identity?.userName ?? '';
+    core.news.put(turn, { kind: 'role', chat, name, role, by });
+  }
+  if (!equal(encodePolicy(was.roles), encodePolicy(is.roles))) {
+    core.news.put(turn, { kind: 'policy', chat, by });
+  }
+}
+
+/** Who is banned now, by name: a later unban says a name. */
+function bannedAfter(group: Group, after: ClientState): Group['banned'] {
+  const known = new Map(Object.entries(group.banned ?? {}));
+  for (const { participant, identity } of group.members) {
+    if (identity !== undefined) known.set(participant, identity.userName);
+  }
+  const banned = roomOf(after).entries.flatMap(({ participant, role }) => {
+    const name = role === 'banned' ? known.get(participant) : undefined;
+    return name === undefined ? [] : [[participant, name] as const];
+  });
+  return banned.length === 0 ? undefined : Object.fromEntries(banned);
+}
+
+function isBanned(state: ClientState, { participant }: Member): boolean {
+  return entryOf(roomOf(state), participant) === 'banned';
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Role } from '@roost/mls/room';
 import { type Ledger, shelf, type Turn } from './ledger.ts';
 import { numbered } from './task.ts';
 
@@ -6,6 +7,8 @@ export type ClientEvent =
   | {
       readonly kind: 'message';
       readonly chat: string;
+      /** The line's in the history of the chat. */
+      readonly id: string;
       readonly sender: string;
       readonly text: string;
       readonly acceptedAtMs: number;
@@ -23,7 +26,26 @@ export type ClientEvent =
       readonly name: string;
       readonly by: string;
     }
-  | { readonly kind: 'left'; readonly chat: string; readonly name: string }
+  | { readonly kind: 'left' | 'entered'; readonly chat: string; readonly name: string }
+  /** Somebody was taken out and is kept out. */
+  | { readonly kind: 'banned'; readonly chat: string; readonly name: string; readonly by: string }
+  | {
+      readonly kind: 'role';
+      readonly chat: string;
+      readonly name: string;
+      readonly role: Role;
+      readonly by: string;
+    }
+  /** A line is no longer there; by its author or by somebody whose role may. */
+  | { readonly kind: 'deleted'; readonly chat: string; readonly id: string; readonly by: string }
+  /** Somebody began a conversation of the same people as another: that one goes on. */
+  | { readonly kind: 'surfaced'; readonly chat: string; readonly by: string }
+  /** What roles may do in a room is other than it was. */
+  | { readonly kind: 'policy'; readonly chat: string; readonly by: string }
+  /** The hub proposed a policy that no template allows; it is not taken. */
+  | { readonly kind: 'policy-refused'; readonly chat: string }
+  /** The hub let something pass that the policy of the room is against; nothing is sent there. */
+  | { readonly kind: 'at-odds'; readonly chat: string; readonly sentence: string }
   /** We are no longer in a group; `by` where somebody else saw to it. */
   | { readonly kind: 'gone'; readonly chat: string; readonly title: string; readonly by?: string }
   | { readonly kind: 'title'; readonly chat: string; readonly title: string; readonly by: string }

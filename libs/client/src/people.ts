@@ -46,14 +46,14 @@ export class People {
   /** Anybody who asked or was asked to connect. */
   known(name: string): Contact {
     const printed = this.printed(name);
-    const contact = this.#called(printed);
+    const contact = this.called(printed);
     if (contact !== undefined) return contact;
     throw new Failure('USER_UNKNOWN', `nothing is known of ${printed}; connect first`);
   }
 
   /** Somebody with whom there is a conversation, or is about to be. */
   talking(name: string): Contact | undefined {
-    const contact = this.#called(this.printed(name));
+    const contact = this.called(this.printed(name));
     const isTalking =
       contact?.standing === 'asked' ||
       contact?.standing === 'accepting' ||
@@ -73,7 +73,7 @@ export class People {
   async friends(names: readonly string[]): Promise<UserId[]> {
     const printed = [...new Set(names.map((name) => this.printed(name)))];
     for (const name of printed) {
-      const contact = this.#called(name);
+      const contact = this.called(name);
       if (contact?.standing !== 'connected') {
         throw new Failure('NOT_ALLOWED', `you are not connected with ${name}; connect first`);
       }
@@ -82,7 +82,7 @@ export class People {
       }
     }
     const late = (): string | undefined =>
-      printed.find((name) => this.#called(name)?.token === undefined);
+      printed.find((name) => this.called(name)?.token === undefined);
     for (let waited = 0; waited < FRIENDSHIP_MS && late() !== undefined; waited += POLL_MS) {
       if (this.#signal.aborted) break;
       await sleep(POLL_MS, this.#signal);
@@ -91,7 +91,7 @@ export class People {
     if (missing !== undefined) {
       throw new Failure('UNAVAILABLE', `${missing} has not said yet how to be added; try later`);
     }
-    return printed.flatMap((name) => this.#called(name)?.user ?? []);
+    return printed.flatMap((name) => this.called(name)?.user ?? []);
   }
 
   /** The same digits on both sides, to be compared over another way. */
@@ -106,7 +106,8 @@ export class People {
     return fingerprintOf(this.#core, [contact, own]);
   }
 
-  #called(printed: string): Contact | undefined {
+  /** Somebody known by this name, as `name@domain`. */
+  called(printed: string): Contact | undefined {
     return this.#all().find(({ userName }) => userName === printed);
   }
 

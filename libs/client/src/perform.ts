@@ -10,10 +10,13 @@ import { noGroup, performCreate } from './groups.ts';
 import { performJoin } from './joins.ts';
 import type { Outcome, Refusal } from './lanes.ts';
 import type { Turn } from './ledger.ts';
+import { performDisband } from './disband.ts';
 import { catchUp, performDelete, performLeave, performRelease } from './leave.ts';
 import { performRecheck, usersOf } from './members.ts';
+import { performAtOdds } from './odds.ts';
 import { performSetting, performTokens } from './perform-settings.ts';
 import { performPush } from './push.ts';
+import { performEnter, performPublish } from './public.ts';
 import { performResync } from './resync.ts';
 import { dropPending, end, markBehind } from './standing.ts';
 import { leafSigner } from './signers.ts';
@@ -28,11 +31,13 @@ export async function perform(core: Core, lane: string, key: string, task: Task)
     await settlePending(core, lane, pending);
     return 'on';
   }
-  if (core.ledger.get(groups, lane)?.lost !== undefined) {
+  const group = core.ledger.get(groups, lane);
+  if (group?.atOdds !== undefined) return performAtOdds(core, group, key, task);
+  if (group?.lost !== undefined) {
     await performResync(core, lane);
     return 'on';
   }
-  if (core.ledger.get(groups, lane)?.isBehind === true) {
+  if (group?.isBehind === true) {
     await catchUp(core, lane);
     return 'on';
   }
@@ -57,6 +62,12 @@ export async function perform(core: Core, lane: string, key: string, task: Task)
       return performSend(core, lane, key, task);
     case 'delete':
       return performDelete(core, lane, key);
+    case 'disband':
+      return performDisband(core, lane, key);
+    case 'enter':
+      return performEnter(core, lane, key);
+    case 'publish':
+      return performPublish(core, lane, key);
     case 'release':
       return performRelease(core, key, task);
     case 'recheck':
@@ -144,7 +155,9 @@ export async function refused(core: Core, refusal: Refusal): Promise<void> {
     }
     if (task.kind === 'commit') dropPending(turn, lane);
     if (task.kind === 'leave') withdraw(turn, lane);
-    if (task.kind === 'create' && group !== undefined) {
+    if (isFounding(group, task)) core.lanes.submit(turn, lane, { kind: 'delete' });
+    const isUnmade = task.kind === 'create' || task.kind === 'enter';
+    if (isUnmade && group !== undefined) {
       end(core, turn, { ...group, isLeaving: true }, undefined);
     }
     // Who sends a line does not wait for it; who asks for anything else hears of it.
@@ -158,10 +171,17 @@ export async function refused(core: Core, refusal: Refusal): Promise<void> {
   });
 }
 
+/** A group conversation that cannot be founded with all whom it is for is none. */
+function isFounding(group: Group | undefined, task: Task): boolean {
+  const isAdding = task.kind === 'commit' && task.change.kind === 'add';
+  return isAdding && group?.kind === 'group_dm' && usersOf(group).size < 2;
+}
+
 /** Tasks that nobody asked for by name. */
 const QUIET: ReadonlySet<Task['kind']> = new Set([
   'release',
   'delete',
+  'disband',
   'catch-up',
   'recheck',
   'befriend',

@@ -1,11 +1,15 @@
 import { compare, equal } from '@roost/core/bytes';
+import { Failure } from '@roost/core/failure';
 import { printId } from '@roost/core/ids';
 import { decodeGroupEvent, type GroupEvent } from '@roost/bus/group-event';
-import { type HandshakeMessage, parseHandshake } from '@roost/mls/message';
+import { type CommitMessage, type HandshakeMessage, parseHandshake } from '@roost/mls/message';
 import type { Core } from './core.ts';
 import { receiveMessage } from './inbox-messages.ts';
+import { isRefused, judgeCommit } from './judge.ts';
 import type { Turn } from './ledger.ts';
 import { advance } from './members.ts';
+import type { ClientState } from './mls.ts';
+import { markAtOdds } from './odds.ts';
 import { badCommitOf, markLost } from './resync.ts';
 import { dropPending, end, markBehind } from './standing.ts';
 import {
@@ -39,6 +43,7 @@ export async function receive(core: Core, turn: Turn, encoded: Uint8Array): Prom
     return;
   }
   if (event.kind === 'group-deleted') return end(core, turn, group, undefined);
+  if (group.atOdds !== undefined) return;
   if (group.lost !== undefined) {
     if (event.epoch > epoch) keepEarly(turn, lane, encoded);
     return;
@@ -97,12 +102,28 @@ async function receiveCommit(core: Core, turn: Turn, group: Group, tls: Uint8Arr
     else markBehind(core, turn, lane);
   });
   if (after === undefined) return;
+  const sentence = commit.kind === 'commit' ? refusalOf(group, before, commit) : undefined;
+  if (sentence !== undefined) {
+    const epoch = before.groupContext.epoch + 1n;
+    return markAtOdds(core, turn, group, { epoch, sentence });
+  }
   // Ours for the same epoch has lost.
   dropPending(turn, lane);
   turn.put(states, lane, after);
   await advance(core, turn, group, { before, after, commit });
   await receiveEarly(core, turn, lane);
   turn.after(() => core.lanes.wake(lane));
+}
+
+/** Why the policy of the room is against a commit, if it is. */
+function refusalOf(group: Group, before: ClientState, commit: CommitMessage): string | undefined {
+  try {
+    judgeCommit(group, before, commit);
+    return undefined;
+  } catch (error) {
+    if (error instanceof Failure) return error.message;
+    throw error;
+  }
 }
 
 async function receiveProposal(
@@ -121,6 +142,10 @@ async function receiveProposal(
     Object.keys(next.unappliedProposals).length > Object.keys(state.unappliedProposals).length;
   if (!isNew) return;
   turn.put(states, lane, next);
+  const isTaken = Object.entries(next.unappliedProposals).every(
+    ([key, each]) => key in state.unappliedProposals || !isRefused(state, each),
+  );
+  if (!isTaken) core.news.put(turn, { kind: 'policy-refused', chat: lane });
   turn.after(() => tidySoon(core, lane));
 }
 

@@ -152,12 +152,22 @@ export interface Group {
   readonly isLeaving: boolean;
   /** Whether commits may be missing, so that the log is read before anything is sent. */
   readonly isBehind: boolean;
+  /** When our keys in it were renewed; absent where it was only just entered. */
+  readonly renewedMs?: number | undefined;
   /** The log leads no further: we come back by an external commit, after reporting a bad commit. */
   readonly lost?: { readonly bad?: BadCommit | undefined } | undefined;
   /** How many lines its history has. */
   readonly lines: number;
   readonly notifications?: Notifications | undefined;
   readonly isSilenced?: boolean | undefined;
+  /** The hub let a commit pass, the one to this epoch, that the policy of the room is against. */
+  readonly atOdds?:
+    | { readonly epoch: bigint; readonly sentence: string; readonly isReported: boolean }
+    | undefined;
+  /** Of a group conversation: who founded it, and with whom. */
+  readonly founding?: Founding | undefined;
+  /** The names of those who are banned, by their participant ids; as far as we know them. */
+  readonly banned?: Readonly<Record<string, string>> | undefined;
   /** We deleted it, and nobody can tell. */
   readonly isForgotten?: boolean | undefined;
   /** The conversation between the same two that stayed, where this one did not. */
@@ -168,6 +178,13 @@ export interface Group {
 interface BadCommit {
   readonly epoch: bigint;
   readonly kind: 'path-secret' | 'confirmation-tag';
+}
+
+/** Users by their ids as text. */
+export interface Founding {
+  readonly founder: string;
+  /** Sorted; the founder is one of them. */
+  readonly users: readonly string[];
 }
 
 /** A leaf of a group and who is behind it. */

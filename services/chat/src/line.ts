@@ -1,38 +1,58 @@
+import type { GroupPolicy, MemberRole } from '@roost/client/client';
+
 /** One line of input, understood. */
 export type Line =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: NamedKind; readonly name: string }
+  | { readonly kind: MemberKind; readonly name: string }
   /** Without a name the oldest request is meant. */
   | { readonly kind: 'accept' | 'reject'; readonly name: string | undefined }
-  | { readonly kind: 'group'; readonly title: string; readonly names: readonly string[] }
-  | { readonly kind: 'add'; readonly names: readonly string[] }
+  | {
+      readonly kind: 'group';
+      readonly title: string;
+      readonly names: readonly string[];
+      readonly policy: GroupPolicy;
+    }
+  | { readonly kind: 'add' | 'groupdm'; readonly names: readonly string[] }
+  | { readonly kind: 'role'; readonly name: string; readonly role: MemberRole }
+  | { readonly kind: 'policy'; readonly policy: GroupPolicy }
+  | { readonly kind: 'public' | 'join'; readonly title: string }
+  | { readonly kind: 'rooms'; readonly text: string }
+  /** Without a name the own line is meant. */
+  | { readonly kind: 'delete'; readonly name: string | undefined }
   | { readonly kind: 'switch'; readonly chat: string }
   /** Without a time for good. */
   | { readonly kind: 'mute'; readonly forMs: number | undefined }
   | { readonly kind: LoneKind | 'nothing' }
+  | { readonly kind: 'leave' }
+  /** To what was just said. */
+  | { readonly kind: 'yes' }
   | { readonly kind: 'refused'; readonly sentence: string };
 
-type NamedKind = 'connect' | 'remove' | 'verify' | 'block' | 'unblock';
-type LoneKind =
-  | 'leave'
-  | 'members'
-  | 'chats'
-  | 'help'
-  | 'quit'
-  | 'unmute'
-  | 'silence'
-  | 'unsilence';
+type NamedKind = 'connect' | 'verify' | 'block' | 'unblock' | 'forget';
+type MemberKind = 'remove' | 'ban' | 'unban';
+type LoneKind = 'members' | 'chats' | 'help' | 'quit' | 'unmute' | 'silence' | 'unsilence';
 
 /** What `/help` prints, one line each. */
 export const HELP: readonly string[] = [
   '/connect <name>            ask somebody to connect',
   '/accept [name]             accept a request, the oldest one without a name',
   '/reject [name]             reject a request',
-  '/group <title> <names...>  make a group; "a title of words" goes in quotes',
+  '/group <title> <names...>  make a group; "a title of words" goes in quotes; with --policy strict (owners and',
+  '                           admins add people) or --policy moderated (moderators also say who may write)',
+  '/groupdm <names...>        the conversation of just these people; nobody is added to it later',
+  '/public <title>            make a public room',
+  '/rooms [text]              public rooms whose names contain a text',
+  '/join <room>               enter a public room',
   '/add <names...>            add people to the current group',
-  '/remove <name>             remove somebody from the current group, if you own it',
+  '/remove <name>             remove somebody from the current group, if your role may; /kick is the same',
+  '/ban <name>                remove somebody and keep them out',
+  '/unban <name>              let somebody in again; /add or /join brings them in',
+  '/role <name> <role>        make somebody ordinary, visitor, moderator, admin or owner',
+  '/policy <policy>           what roles may do: cooperative, strict or moderated',
+  '/delete [name]             delete the last line of somebody, or your own, at everybody',
   '/leave                     leave the current group',
-  '/members                   who is in the current chat',
+  '/members                   who is in the current chat, and in which role',
   '/chats                     all chats',
   '/switch <chat>             make another chat the current one',
   '/mute [time]               no notifications of the current chat, for 30m, 8h, 2d, 1w or for good',
@@ -41,6 +61,7 @@ export const HELP: readonly string[] = [
   '/unsilence                 take what comes from now on',
   '/block <name>              hear nothing of somebody; nobody can tell',
   '/unblock <name>            hear of somebody again',
+  '/forget <name>             delete the conversation with somebody whom you blocked',
   '/verify <name>             a fingerprint to compare with the other over another way',
   '/quit                      leave this program',
   'anything else is sent to the current chat; // at the beginning sends a /',
@@ -67,8 +88,21 @@ const COMMANDS: ReadonlyMap<string, Parse> = new Map<string, Parse>([
   ['/accept', withNameOrNone('accept')],
   ['/reject', withNameOrNone('reject')],
   ['/group', (_words, whole) => parseGroup(whole)],
+  [
+    '/groupdm',
+    (names) => (names.length > 1 ? { kind: 'groupdm', names } : usage('/groupdm <names...>')),
+  ],
+  ['/public', withTitle('public', '/public <title>')],
+  ['/join', withTitle('join', '/join <room>')],
+  ['/rooms', (_words, whole) => ({ kind: 'rooms', text: unquoted(whole) })],
+  ['/role', parseRole],
+  ['/policy', ([policy, ...more]) => parsePolicy(policy, more)],
+  ['/delete', withNameOrNone('delete')],
   ['/add', (names) => (names.length > 0 ? { kind: 'add', names } : usage('/add <names...>'))],
   ['/remove', withName('remove')],
+  ['/kick', withName('remove')],
+  ['/ban', withName('ban')],
+  ['/unban', withName('unban')],
   [
     '/switch',
     (_words, whole) =>
@@ -81,6 +115,8 @@ const COMMANDS: ReadonlyMap<string, Parse> = new Map<string, Parse>([
   ['/unsilence', alone('unsilence')],
   ['/block', withName('block')],
   ['/unblock', withName('unblock')],
+  ['/forget', withName('forget')],
+  ['/yes', (words) => (words.length > 0 ? usage('/yes') : { kind: 'yes' })],
   ['/leave', alone('leave')],
   ['/members', alone('members')],
   ['/chats', alone('chats')],
@@ -88,16 +124,42 @@ const COMMANDS: ReadonlyMap<string, Parse> = new Map<string, Parse>([
   ['/quit', alone('quit')],
 ]);
 
-function withName(kind: NamedKind): Parse {
+function withName(kind: NamedKind | MemberKind): Parse {
   return ([name, ...more]) =>
     name === undefined || more.length > 0 ? usage(`/${kind} <name>`) : { kind, name };
 }
 
-function withNameOrNone(kind: 'accept' | 'reject'): Parse {
+function withNameOrNone(kind: 'accept' | 'reject' | 'delete'): Parse {
   return ([name, ...more]) => (more.length > 0 ? usage(`/${kind} [name]`) : { kind, name });
 }
 
-function alone(kind: LoneKind): Parse {
+function withTitle(kind: 'public' | 'join', form: string): Parse {
+  return (_words, whole) => {
+    const title = unquoted(whole).trim();
+    return title === '' ? usage(form) : { kind, title };
+  };
+}
+
+function parseRole([name, word, ...more]: readonly string[]): Line {
+  const role = ROLES.find((each) => each === word);
+  if (name === undefined || role === undefined || more.length > 0) {
+    return usage(`/role <name> <role>, the role one of ${ROLES.join(', ')}`);
+  }
+  return { kind: 'role', name, role };
+}
+
+function parsePolicy(word: string | undefined, more: readonly string[]): Line {
+  const policy = POLICIES.find((each) => each === word);
+  if (policy === undefined || more.length > 0) {
+    return usage(`/policy <policy>, the policy one of ${POLICIES.join(', ')}`);
+  }
+  return { kind: 'policy', policy };
+}
+
+const ROLES: readonly MemberRole[] = ['ordinary', 'visitor', 'moderator', 'admin', 'owner'];
+const POLICIES: readonly GroupPolicy[] = ['cooperative', 'strict', 'moderated'];
+
+function alone(kind: LoneKind | 'leave'): Parse {
   return (words) => (words.length > 0 ? usage(`/${kind}`) : { kind });
 }
 
@@ -121,12 +183,20 @@ const UNIT_MS: ReadonlyMap<string, number> = new Map([
   ['w', 7 * 24 * 60 * MINUTE_MS],
 ]);
 
-function parseGroup(whole: string): Line {
+function parseGroup(line: string): Line {
+  const [, word, rest = ''] = /^--policy\s+(\S+)\s*(.*)$/.exec(line) ?? [];
+  const policy = word === undefined ? 'cooperative' : POLICIES.find((each) => each === word);
+  if (policy === undefined) {
+    return usage(
+      `/group --policy <policy> <title> <names...>, the policy one of ${POLICIES.join(', ')}`,
+    );
+  }
+  const whole = word === undefined ? line : rest;
   const [, quoted, plain, behind = ''] = /^(?:"([^"]*)"|(\S+))\s*(.*)$/.exec(whole) ?? [];
   const title = (quoted ?? plain ?? '').trim();
   const names = behind.split(/\s+/).filter((each) => each !== '');
   if (title === '' || names.length === 0) return usage('/group <title> <names...>');
-  return { kind: 'group', title, names };
+  return { kind: 'group', title, names, policy };
 }
 
 function unquoted(text: string): string {

@@ -1,6 +1,7 @@
 import type { Chat, Client } from '@roost/client/client';
 import { Failure } from '@roost/core/failure';
 import { HELP, type Line, parseLine } from './line.ts';
+import { isRoomLine, RoomCommands } from './room-commands.ts';
 import type { Screen } from './screen.ts';
 import {
   chatLine,
@@ -21,6 +22,7 @@ const HISTORY_LINES = 20;
 export class Session {
   readonly #client: Client;
   readonly #screen: Screen;
+  readonly #roomCommands: RoomCommands;
   #current: string | undefined;
   /** The labels of chats that are gone, for what is still said of them. */
   readonly #labels = new Map<string, string>();
@@ -28,6 +30,13 @@ export class Session {
   constructor(client: Client, screen: Screen) {
     this.#client = client;
     this.#screen = screen;
+    this.#roomCommands = new RoomCommands(client, {
+      say: (sentence) => this.#say(sentence),
+      enter: (chat) => this.#switchTo(chat),
+      chat: () => this.#chat(),
+      label: (chat) => this.#label(chat),
+      whole: (name) => this.#whole(name),
+    });
   }
 
   get scene(): Scene {
@@ -70,7 +79,7 @@ export class Session {
   async follow(): Promise<void> {
     for await (const event of this.#client.events()) {
       this.#screen.print(eventLine(event, this.scene));
-      if (event.kind === 'joined') this.#enter(event.chat);
+      if (event.kind === 'joined' || event.kind === 'surfaced') this.#enter(event.chat);
       // Whoever asked was in this chat already; lines meant for another must not go there.
       if (event.kind === 'connected' && !this.#hasCurrent()) this.#enter(event.chat);
       if (event.kind === 'gone' && event.chat === this.#current) {
@@ -93,6 +102,7 @@ export class Session {
   }
 
   async #carryOut(line: Line): Promise<void> {
+    if (isRoomLine(line)) return this.#roomCommands.carryOut(line);
     switch (line.kind) {
       case 'quit':
       case 'nothing':
@@ -110,16 +120,9 @@ export class Session {
       }
       case 'reject':
         return this.#say(`you rejected ${this.#short(await this.#client.reject(line.name))}`);
-      case 'group': {
-        this.#switchTo(await this.#client.createGroup(line.title, line.names));
-        return this.#say(`the group ${line.title} is made`);
-      }
-      case 'add':
-        return this.#client.add(this.#chat(), line.names);
-      case 'remove':
-        return this.#client.remove(this.#chat(), line.name);
-      case 'leave':
-        return this.#client.leave(this.#chat());
+      case 'forget':
+        await this.#client.forget(line.name);
+        return this.#say(`the conversation with ${line.name} is deleted`);
       case 'members': {
         const chat = this.#chat();
         const members = this.#client.members(chat);
@@ -161,8 +164,9 @@ export class Session {
     this.#switchTo(id);
     const chat = this.#client.chat(id);
     if (chat?.isOpen === false) this.#say(`${this.#short(name)} is asked to connect`);
-    else if (before !== undefined)
+    else if (before !== undefined) {
       this.#say(`you are connected already; lines go to ${this.#label(id)}`);
+    }
   }
 
   async #mute(forMs: number | undefined): Promise<void> {
@@ -231,10 +235,14 @@ export class Session {
     return this.#client.chats().some(({ id }) => id === this.#current);
   }
 
-  #dmWith(name: string): Chat | undefined {
-    const { domain } = this.scene;
+  /** `name@domain` of what somebody typed. */
+  #whole(name: string): string {
     const folded = name.trim().toLowerCase();
-    const whole = folded.includes('@') ? folded : `${folded}@${domain}`;
+    return folded.includes('@') ? folded : `${folded}@${this.scene.domain}`;
+  }
+
+  #dmWith(name: string): Chat | undefined {
+    const whole = this.#whole(name);
     return this.#client.chats().find((chat) => chat.kind === 'dm' && chat.name === whole);
   }
 

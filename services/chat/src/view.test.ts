@@ -27,6 +27,7 @@ test('a message is one line, whatever is in it', () => {
   const event: ClientEvent = {
     kind: 'message',
     chat: 'g',
+    id: '00',
     sender: 'bob@example.org',
     text: 'one\ntwo\tthree\r',
     acceptedAtMs: 1,
@@ -107,12 +108,13 @@ test('members are listed with what they are', () => {
   const line = membersLine(
     'Trip',
     [
-      { name: 'bob@example.org', isOwner: false, isSelf: false },
-      { name: 'alice@example.org', isOwner: true, isSelf: true },
+      { name: 'bob@example.org', role: 'ordinary', isOwner: false, isSelf: false },
+      { name: 'carol@example.org', role: 'moderator', isOwner: false, isSelf: false },
+      { name: 'alice@example.org', role: 'owner', isOwner: true, isSelf: true },
     ],
     scene,
   );
-  expect(line).toBe('* in Trip: alice (you, owner), bob');
+  expect(line).toBe('* in Trip: alice (you, owner), bob, carol (moderator)');
 });
 
 test('what is unsent is named', () => {

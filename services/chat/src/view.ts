@@ -49,8 +49,12 @@ export function notice(sentence: string): string {
   return `* ${escaped(sentence)}`;
 }
 
-export function historyLine(chat: string, { sender, text }: Line, { domain }: Scene): string {
-  return messageLine(chat, shortName(sender, domain), text);
+export function historyLine(
+  chat: string,
+  { sender, text, isDeleted }: Line,
+  { domain }: Scene,
+): string {
+  return messageLine(chat, shortName(sender, domain), isDeleted === true ? '(deleted)' : text);
 }
 
 /** One line for an event. */
@@ -74,11 +78,27 @@ function sentenceOf(event: Noted, scene: Scene, who: (name: string) => string): 
     case 'rejected':
       return `${who(event.name)} rejected your request`;
     case 'joined':
-      return `${who(event.by)} added you to ${event.title}`;
+      return `${who(event.by)} added you to ${event.title || scene.label(event.chat)}`;
     case 'added':
       return `${by(event.by)} added ${who(event.name)} to ${scene.label(event.chat)}`;
     case 'removed':
       return `${by(event.by)} removed ${who(event.name)} from ${scene.label(event.chat)}`;
+    case 'banned':
+      return `${by(event.by)} banned ${who(event.name)} from ${scene.label(event.chat)}`;
+    case 'entered':
+      return `${who(event.name)} joined ${scene.label(event.chat)}`;
+    case 'role':
+      return `${by(event.by)} made ${event.name === scene.self ? 'you' : who(event.name)} ${ROLES[event.role]} of ${scene.label(event.chat)}`;
+    case 'policy':
+      return `${by(event.by)} changed what roles may do in ${scene.label(event.chat)}`;
+    case 'policy-refused':
+      return `the homeserver proposed rules for ${scene.label(event.chat)} that are not taken`;
+    case 'at-odds':
+      return `the homeserver let a change of ${scene.label(event.chat)} pass that its rules forbid (${event.sentence}); nothing is sent there, /leave it`;
+    case 'surfaced':
+      return `${who(event.by)} began a conversation of the same people as ${scene.label(event.chat)}, which goes on`;
+    case 'deleted':
+      return `${by(event.by)} deleted a line of ${scene.label(event.chat)}`;
     case 'left':
       return `${who(event.name)} left ${scene.label(event.chat)}`;
     case 'gone':
@@ -106,14 +126,28 @@ function sentenceOf(event: Noted, scene: Scene, who: (name: string) => string): 
   }
 }
 
+type RoleEvent = ClientEvent & { kind: 'role' };
+
+const ROLES: Readonly<Record<RoleEvent['role'], string>> = {
+  none: 'nobody',
+  banned: 'banned',
+  ordinary: 'an ordinary member',
+  moderator: 'a moderator',
+  admin: 'an admin',
+  policy_enforcer: 'the homeserver',
+  visitor: 'a visitor',
+  owner: 'an owner',
+  departed: 'departed',
+};
+
 export function membersLine(
   chat: string,
   members: readonly ChatMember[],
   { domain }: Scene,
 ): string {
   const names = members
-    .map(({ name, isOwner, isSelf }) => {
-      const marks = [...(isSelf ? ['you'] : []), ...(isOwner ? ['owner'] : [])];
+    .map(({ name, role, isSelf }) => {
+      const marks = [...(isSelf ? ['you'] : []), ...(role === 'ordinary' ? [] : [role])];
       const shown = name === '' ? 'somebody who is not who they say' : shortName(name, domain);
       return marks.length === 0 ? shown : `${shown} (${marks.join(', ')})`;
     })
@@ -157,6 +191,8 @@ const UNFINISHED: Partial<Record<Unfinished['kind'], string>> = {
   befriend: 'a new connection',
   send: 'a new connection',
   create: 'a new group',
+  enter: 'entering a public room',
+  publish: 'listing a public room',
   commit: 'a change of a group',
   leave: 'leaving a group',
   join: 'entering a group',
