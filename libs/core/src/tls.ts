@@ -24,9 +24,7 @@ export class Writer {
     if (value < 0n || value >= 1n << 64n) {
       throw new RangeError(`${value} does not fit into 8 bytes`);
     }
-    const bytes = this.#room(8);
-    new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(this.#length - 8, value);
-    return this;
+    return this.u32(Number(value >> 32n)).u32(Number(value & 0xffff_ffffn));
   }
 
   /** A fixed-size field: the bytes alone. */
@@ -37,7 +35,7 @@ export class Writer {
 
   /** `opaque x<V>`: a variable-size length, then the bytes. */
   opaque(bytes: Uint8Array): this {
-    return this.#vectorLength(bytes.length).fixed(bytes);
+    return this.vectorLength(bytes.length).fixed(bytes);
   }
 
   /** `opaque x<V>` of UTF-8. */
@@ -54,9 +52,15 @@ export class Writer {
 
   /** `T x<V>`: the length in bytes, then the values. */
   vector<T>(values: readonly T[], write: (writer: Writer, value: T) => void): this {
-    const inner = new Writer();
-    for (const value of values) write(inner, value);
-    return this.opaque(inner.finish());
+    const start = this.#length;
+    for (const value of values) write(this, value);
+    const [end, length] = [this.#length, this.#length - start];
+    // In place: what a group of 1,000 stores is written in one piece, and moved once.
+    this.vectorLength(length);
+    const head = this.#bytes.slice(end, this.#length);
+    this.#bytes.copyWithin(start + head.length, start, end);
+    this.#bytes.set(head, start);
+    return this;
   }
 
   finish(): Uint8Array<ArrayBuffer> {
@@ -77,7 +81,8 @@ export class Writer {
     return this;
   }
 
-  #vectorLength(length: number): this {
+  /** The length in bytes of a vector, which its writer writes behind it. */
+  vectorLength(length: number): this {
     if (length < 0x40) return this.u8(length);
     if (length < 0x4000) return this.u16(length | 0x4000);
     if (length < 0x4000_0000) return this.u32(length + 0x8000_0000);

@@ -36,8 +36,8 @@ export function openSealed(
  */
 export function padTo(content: Uint8Array, step: number): Uint8Array<ArrayBuffer> {
   assert(Number.isInteger(step) && step > 0, 'a padding step is a positive integer');
-  const framed = encode((writer) => writer.opaque(content));
-  return zeroExtended(framed, Math.ceil(framed.length / step) * step);
+  const length = headOf(content).length + content.length;
+  return framedIn(content, Math.ceil(length / step) * step);
 }
 
 /** As `padTo`, to the first of the ascending sizes that holds it; beyond, multiples of the last. */
@@ -45,9 +45,9 @@ export function padToLadder(
   content: Uint8Array,
   sizes: readonly number[],
 ): Uint8Array<ArrayBuffer> {
-  const framed = encode((writer) => writer.opaque(content));
-  const size = sizes.find((each) => each >= framed.length);
-  if (size !== undefined) return zeroExtended(framed, size);
+  const length = headOf(content).length + content.length;
+  const size = sizes.find((each) => each >= length);
+  if (size !== undefined) return framedIn(content, size);
   return padTo(content, sizes.at(-1) ?? 1);
 }
 
@@ -61,8 +61,16 @@ export function unpad(padded: Uint8Array): Uint8Array<ArrayBuffer> {
   return content;
 }
 
-function zeroExtended(bytes: Uint8Array, size: number): Uint8Array<ArrayBuffer> {
-  const extended = new Uint8Array(size);
-  extended.set(bytes);
-  return extended;
+/** What stands before content: its length as a vector. */
+function headOf(content: Uint8Array): Uint8Array {
+  return encode((writer) => writer.vectorLength(content.length));
+}
+
+/** Copied once: it may be the state of a large group. */
+function framedIn(content: Uint8Array, size: number): Uint8Array<ArrayBuffer> {
+  const framed = new Uint8Array(size);
+  const head = headOf(content);
+  framed.set(head);
+  framed.set(content, head.length);
+  return framed;
 }
