@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type BusAnswer, decodeBusAnswer, decodeBusBatch } from '@roost/bus/frames';
 import { MemoryBus } from '@roost/bus/memory';
 import type { RequestOptions } from '@roost/bus/ports';
+import { toHex } from '@roost/core/bytes';
 import { printId } from '@roost/core/ids';
 import { MINUTE_MS, sleep } from '@roost/core/time';
 import { dump } from '@roost/e2e/dump';
@@ -132,6 +133,36 @@ test('a member that was removed while it had silenced a group finds that out whe
   await bob.client.remove(chat, 'anna');
   await alice.client.unsilence(chat);
   await alice.until('gone', (event) => event.chat === chat);
+});
+
+test('of two groups that were entered by the same last-resort KeyPackage one falls silent alone', async () => {
+  await using alice = await come('alma');
+  await using bob = await come('boris');
+  await connectTwo(alice, bob);
+  const enter = async (title: string): Promise<string> => {
+    await world.databases.qs.query({ text: 'DELETE FROM add_packages WHERE NOT is_last_resort' });
+    const chat = await bob.client.createGroup(title, ['alma']);
+    await alice.until('joined', (event) => event.chat === chat);
+    return chat;
+  };
+  const [quiet, loud] = [await enter('Quiet'), await enter('Loud')];
+  const handles = async () => {
+    const found = await alice.groups();
+    return [quiet, loud].map((chat) => {
+      const group = found.find(({ id }) => printId(id) === chat);
+      return toHex(group?.leaf.handle ?? new Uint8Array(0));
+    });
+  };
+  const [before, shared] = await handles();
+  expect(before).toBe(shared);
+
+  await alice.client.silence(quiet);
+  expect((await handles())[0]).not.toBe(shared);
+  await say(bob, quiet, 'not heard');
+  await barrier(bob, alice, loud, 'heard');
+  await alice.client.unsilence(quiet);
+  await barrier(bob, alice, quiet, 'heard again');
+  expect([alice.texts(quiet), alice.texts(loud)]).toEqual([['heard again'], ['heard']]);
 });
 
 test('a rule is kept at the queue alone, by the minute, and nothing of it goes to the hub', async () => {
