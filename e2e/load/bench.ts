@@ -5,6 +5,7 @@ import { shutdownSignal } from '@roost/service/shutdown';
 import { helpOf, type Options, parseCommandLine } from './command-line.ts';
 import { commits } from './commits.ts';
 import { deliveries } from './deliveries.ts';
+import { groupCost } from './group-cost.ts';
 import { groupSize } from './group-size.ts';
 import { latency } from './latency.ts';
 import { listeners } from './listeners.ts';
@@ -17,7 +18,7 @@ import { Workbench } from './workbench.ts';
 
 /** In this order: memory is measured while little of it was used. */
 const SCENARIOS: readonly Scenario[] = [
-  ...[listeners, latency, deliveries, sends, groupSize, tokens, commits, start],
+  ...[listeners, latency, deliveries, sends, groupSize, tokens, commits, groupCost, start],
 ];
 
 /** Whatever happens, it ends. */

@@ -3,9 +3,9 @@ import { parseHandshake } from '@roost/mls/message';
 import type { PublicGroup } from '@roost/mls/public-group';
 import { stageCommit } from '@roost/mls/stage';
 import { decodePublicGroup, encodePublicGroup } from '@roost/mls/stored';
-import { type MadeCommit, makeCommit, newActor, settledGroup } from '@roost/mls/testing';
+import { type MadeCommit, makeCommit, newActor } from '@roost/mls/testing';
 import { byTurns, round, type Row } from './measure.ts';
-import type { Scenario } from './scenario.ts';
+import type { Bench, Scenario } from './scenario.ts';
 
 /** What it costs the DS to check a commit: the path grows with the logarithm of the group. */
 export const commits: Scenario = {
@@ -13,10 +13,8 @@ export const commits: Scenario = {
   about: 'validation of a commit in a group of 1,000, beside one of 10',
   async run(bench) {
     const { quick } = bench;
-    bench.progress('making a group of 10');
-    const small = await makeSized(10);
-    bench.progress('making a group of 1,000');
-    const large = await makeSized(1_000);
+    const small = await makeSized(bench, 10);
+    const large = await makeSized(bench, 1_000);
     bench.progress('checking commits');
     const rows: Row[] = [];
     for (const what of KINDS) {
@@ -44,8 +42,10 @@ interface Sized {
   readonly made: Readonly<Record<(typeof KINDS)[number], MadeCommit>>;
 }
 
-async function makeSized(size: number): Promise<Sized> {
-  const { group, founder } = await settledGroup(nodeCrypto, size);
+async function makeSized(bench: Bench, size: number): Promise<Sized> {
+  const settled = await bench.settled(size);
+  const { group } = settled;
+  const founder = settled.founder.actor;
   const { keyPackage } = await newActor(nodeCrypto, 'newcomer');
   const remove = { proposalType: 'remove' as const, remove: { removed: size - 1 } };
   return {

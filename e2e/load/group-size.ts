@@ -1,18 +1,12 @@
-import { decodeBusBatch, encodeBusAnswer, encodeBusBatch, sealFanOut } from '@roost/bus/frames';
-import type { Bus } from '@roost/bus/ports';
-import { systemClock } from '@roost/core/time';
+import { encodeBusBatch, sealFanOut } from '@roost/bus/frames';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
-import { dsDefaults } from '@roost/ds/config';
-import { migrations, openDs } from '@roost/ds/service';
-import { hubKey } from '@roost/ds/testing/house.fixture';
-import { migrate } from '@roost/postgres/migrate';
 import { rowsStatement, statement } from '@roost/postgres/statement';
-import { localTransport } from '@roost/rpc/local';
 import { installGroups, type MadeGroup, recordSends } from './groups.ts';
-import { domain, type House, silent } from './house.ts';
+import { domain, type House } from './house.ts';
 import { byTurns, round, type Row, type Spent } from './measure.ts';
 import { callAll } from './outgoing.ts';
 import type { Bench, Scenario } from './scenario.ts';
+import { type LoneDs, openLoneDs } from './sink.ts';
 
 /**
  * What a send costs the DS alone, in a group of 10 and of 1,000. Its receiver says that it has
@@ -24,40 +18,17 @@ export const groupSize: Scenario = {
   about: 'what a send costs the DS in a group of 1,000, beside one of 10',
   async run(bench) {
     const house = await bench.house();
-    await migrate(house.bare, migrations);
     await house.bare.query({ text: BARE_TABLE });
-    const ds = await openDs(
-      { domain, ...dsDefaults },
-      {
-        ...{ database: house.bare, crypto, clock: systemClock, log: silent, bus: new Sink() },
-        ...{ transportKey: crypto.random(32), incarnation: 1, hubKey },
-      },
-    );
+    await using ds = await openLoneDs(house);
     try {
-      const edge = localTransport(ds.bindings, 'edge');
-      const small = await measureSize(bench, edge, 10);
-      const large = await measureSize(bench, edge, 1_000);
+      const small = await measureSize(bench, ds, 10);
+      const large = await measureSize(bench, ds, 1_000);
       return rowsOf(small, large);
     } finally {
-      await ds.close();
       await house.bare.query({ text: 'DROP TABLE bare_parts' });
     }
   },
 };
-
-/** A receiver that has everything at once. */
-class Sink implements Bus {
-  async request(_: number, batch: Uint8Array): Promise<Uint8Array> {
-    const { events } = decodeBusBatch(batch);
-    const last = new Map(events.map((event) => [event.groupId.uuid, event]));
-    const marks = [...last.values()].map(({ groupId, number }) => ({ groupId, mark: number }));
-    return encodeBusAnswer({ marks, gone: [] });
-  }
-
-  serve(): never {
-    throw new Error('nobody serves a sink');
-  }
-}
 
 const SENDS = 120;
 const SENDS_QUICK = 15;
@@ -73,7 +44,7 @@ interface Cost {
 
 async function measureSize(
   bench: Bench,
-  edge: House['edge'],
+  { edge, emptied }: LoneDs,
   size: number,
 ): Promise<Record<keyof Spent, Cost>> {
   const house = await bench.house();
@@ -88,7 +59,7 @@ async function measureSize(
     ROUNDS,
     async (turn) => {
       await callAll(calls[turn] ?? [], IN_FLIGHT, (call) => edge.unary(call));
-      await emptied(house);
+      await emptied();
     },
     async () => {
       for (let at = 0; at < count; at++) await carryBytes(house, groups);
@@ -130,14 +101,6 @@ function rowsOf(small: Record<keyof Spent, Cost>, large: Record<keyof Spent, Cos
       ratio: cpu(large).whole / cpu(small).whole,
     },
   ];
-}
-
-async function emptied({ bare }: House): Promise<void> {
-  for (;;) {
-    const rows = await bare.query({ text: 'SELECT FROM outbox LIMIT 1' });
-    if (rows.length === 0) return;
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
 }
 
 /** The parts of one send, from the members' handles to the wire and away. */

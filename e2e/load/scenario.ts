@@ -2,6 +2,7 @@ import type { House } from './house.ts';
 import type { Row } from './measure.ts';
 import type { MadeGroup } from './groups.ts';
 import type { QueueClient } from './queues.ts';
+import type { Settled } from './settled.ts';
 
 export interface Scenario {
   readonly name: string;
@@ -22,4 +23,6 @@ export interface Bench {
   readonly queueClients: (count: number) => Promise<readonly QueueClient[]>;
   /** So many groups of a size, made by real members. */
   readonly groups: (size: number, count: number) => Promise<readonly MadeGroup[]>;
+  /** A group of a size in which members have committed for a while. */
+  readonly settled: (size: number) => Promise<Settled>;
 }

@@ -3,6 +3,7 @@ import { type MadeGroup, makeGroup } from './groups.ts';
 import { type House, openHouse } from './house.ts';
 import { type QueueClient, registerClients } from './queues.ts';
 import type { Bench } from './scenario.ts';
+import { makeSettled, type Settled } from './settled.ts';
 
 /** What scenarios share, and the line that tells how far they are. */
 export class Workbench implements Bench, AsyncDisposable {
@@ -13,6 +14,7 @@ export class Workbench implements Bench, AsyncDisposable {
   #house: Promise<House> | undefined;
   #clients: readonly QueueClient[] = [];
   readonly #groups = new Map<number, MadeGroup[]>();
+  readonly #settled = new Map<number, Settled>();
 
   constructor({ quick, listeners: count }: Options) {
     this.quick = quick;
@@ -47,6 +49,15 @@ export class Workbench implements Bench, AsyncDisposable {
     if (made.length < count) this.progress(`making ${count - made.length} groups of ${size}`);
     while (made.length < count) made.push(await makeGroup(size));
     return made.slice(0, count);
+  }
+
+  async settled(size: number): Promise<Settled> {
+    const known = this.#settled.get(size);
+    if (known !== undefined) return known;
+    this.progress(`making a settled group of ${size}`);
+    const made = await makeSettled(size);
+    this.#settled.set(size, made);
+    return made;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
