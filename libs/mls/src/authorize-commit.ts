@@ -49,10 +49,11 @@ export interface Aftermath {
  * leads. Throws `NOT_ALLOWED`. The DS asks it of every commit, and clients of those of others.
  */
 export function authorizeCommit(deeds: CommitDeeds): Aftermath {
-  const sentence = refusalOfCommit(deeds);
+  const moves = comingAndGoing(deeds);
+  const sentence = refusalOfMoves(deeds, moves, COMMIT_RULEBOOK);
   if (sentence !== undefined) throw notAllowed(sentence);
   return {
-    place: comingAndGoing(deeds).after,
+    place: moves.after,
     isFrozen: deeds.others.some(({ step }) => step.kind === 'reinit'),
   };
 }
@@ -72,7 +73,14 @@ export function refusalOfCommit(
   deeds: CommitDeeds,
   rulebook: CommitRulebook = COMMIT_RULEBOOK,
 ): string | undefined {
-  const moves = comingAndGoing(deeds);
+  return refusalOfMoves(deeds, comingAndGoing(deeds), rulebook);
+}
+
+function refusalOfMoves(
+  deeds: CommitDeeds,
+  moves: Moves,
+  rulebook: CommitRulebook,
+): string | undefined {
   for (const { refuse } of rulebook.commits) {
     const sentence = refuse(deeds, moves);
     if (sentence !== undefined) return sentence;
@@ -140,19 +148,31 @@ export interface Moves {
 }
 
 function comingAndGoing(deeds: CommitDeeds): Moves {
-  const { members, removed, added, committer, isExternal, roomBefore, roomAfter } = deeds;
-  const leaves = new Set(removed.map(({ leafIndex }) => leafIndex));
+  const { members, added, committer, isExternal, roomBefore, roomAfter } = deeds;
   const present = new Set(members.values());
-  const stay = new Set<ParticipantId>();
-  for (const [leafIndex, participant] of members) if (!leaves.has(leafIndex)) stay.add(participant);
-  if (isExternal) stay.add(committer);
-  const entering = added.map(({ participant }) => participant);
+  const gone = goneOf(deeds);
+  const came = new Set<ParticipantId>();
+  for (const { participant } of added) if (!present.has(participant)) came.add(participant);
+  if (isExternal && !present.has(committer)) came.add(committer);
+  const before = [...present];
+  const isSame = gone.size + came.size === 0;
+  const after = isSame ? before : [...before.filter((each) => !gone.has(each)), ...came];
   return {
-    before: { room: roomBefore, participants: [...present] },
-    after: { room: roomAfter, participants: [...new Set([...stay, ...entering])] },
-    gone: new Set([...present].filter((each) => !stay.has(each))),
-    came: new Set([...stay, ...entering].filter((each) => !present.has(each))),
+    before: { room: roomBefore, participants: before },
+    after: { room: roomAfter, participants: after },
+    gone,
+    came,
   };
+}
+
+/** Participants of whom no leaf stays. Most commits remove nobody, and are not looked through. */
+function goneOf({ members, removed, committer, isExternal }: CommitDeeds): Set<ParticipantId> {
+  if (removed.length === 0) return new Set();
+  const leaves = new Set(removed.map(({ leafIndex }) => leafIndex));
+  const gone = new Set(removed.map(({ leafIndex }) => participantAt(members, leafIndex)));
+  for (const [leafIndex, each] of members) if (!leaves.has(leafIndex)) gone.delete(each);
+  if (isExternal) gone.delete(committer);
+  return gone;
 }
 
 interface Part {

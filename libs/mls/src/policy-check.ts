@@ -78,6 +78,7 @@ function checkPresence(kind: RoomKind, defaultRole: Role, roles: readonly RoleDe
   }
   const owner = roles.find(({ role }) => role === 'owner');
   if (!isFixed(kind) && owner?.min === 0) throw refuse('there may be no owner left');
+  if (owner?.max === 0) throw refuse('there is no place for the founder');
 }
 
 function checkName({ role, name }: RoleDefinition, names: Set<string>): void {

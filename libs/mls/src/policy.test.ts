@@ -60,6 +60,7 @@ const malformed: [string, readonly RoleDefinition[], string, RoomKind?, Role?][]
   ['the departed in a group', [...group, defineRole('departed', { maxActive: 0 })], 'departed'],
   ['no departed in a group dm', lacking('departed', groupDm), 'departed', 'group_dm'],
   ['no owner needed', but('owner', { min: 0 }), 'no owner left'],
+  ['no place for an owner', but('owner', { max: 0 }, dm), 'no place', 'dm'],
   ['banned by another name', but('banned', { name: 'outcast' }), 'that is another'],
   ['the hub by another name', but('policy_enforcer', { name: 'server' }), 'that is another'],
   ['a role that is named banned', but('visitor', { name: 'banned' }), 'that is another'],

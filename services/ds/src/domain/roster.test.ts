@@ -1,9 +1,10 @@
 import { expect, test } from '@jest/globals';
 import { parseDomain } from '@roost/core/ids';
-import { parseParticipantId } from '@roost/mls/room';
+import { parseParticipantId, withRole } from '@roost/mls/room';
 import { foundingRoom, templateOf } from '@roost/mls/templates';
-import { rosterAfterJoin } from './commit.ts';
+import { rosterAfter, rosterAfterJoin } from './commit.ts';
 import {
+  assertNotFrozen,
   awaitedEpochs,
   decodeRoster,
   encodeRoster,
@@ -69,4 +70,43 @@ test('after an external commit the secret is used up, and who was leaving is lea
   expect(after.joinSecretHash).toBeUndefined();
   expect(after.members.map(({ isLeaving }) => isLeaving)).toEqual([false, true, false]);
   expect(after.members[2]).toMatchObject({ joinedEpoch: 6n, hasCommitted: true });
+});
+
+test('after a commit each member has the role that the room gives it', () => {
+  const roster = rosterOf([member(0), member(1), member(2)], { ...rest, pending: 2 });
+  const added = { ...member(3), activeMonth: 681 };
+  const silent = room.roles.map((each) => ({
+    ...each,
+    capabilities: each.role === 'owner' ? each.capabilities : [],
+  }));
+  const roomAfter = withRole({ ...room, roles: silent }, member(1).participant, 'admin');
+  const effect = {
+    committer: member(1),
+    added: [added],
+    removed: new Set([2]),
+    roomBefore: room,
+    roomAfter,
+    isFrozen: false,
+    refusedPolicy: bytes(6),
+  };
+  const after = rosterAfter(roster, effect, 6n);
+  expect(after.members.map(({ leafIndex, role }) => [leafIndex, role])).toEqual([
+    [0, 'ordinary'],
+    [1, 'admin'],
+    [3, 'ordinary'],
+  ]);
+  expect([...after.speaking]).toEqual(['owner']);
+  expect(after).toMatchObject({ pending: 0, refusedPolicy: bytes(6), isFrozen: false });
+  expect(after.members[2]).toMatchObject({
+    joinedEpoch: 6n,
+    hasCommitted: false,
+    activeMonth: 681,
+  });
+
+  // Where the room stays the same, so do roles, and what was refused before.
+  const quiet = { ...effect, added: [], roomBefore: roomAfter, refusedPolicy: undefined };
+  const later = rosterAfter(after, { ...quiet, isFrozen: true }, 7n);
+  expect(later.members.map(({ role }) => role)).toEqual(['ordinary', 'admin', 'ordinary']);
+  expect(later).toMatchObject({ refusedPolicy: bytes(6), isFrozen: true });
+  expect(() => assertNotFrozen(later)).toThrow('given up');
 });
