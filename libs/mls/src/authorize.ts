@@ -8,8 +8,7 @@ import { askedOf } from './rule.ts';
 import type { Rule } from './rule.ts';
 import { RULES, refusalOf } from './rules.ts';
 
-export type { Change, Form, Place, Step, Who } from './change.ts';
-export { standingOf } from './rule.ts';
+export type { Change, Form, Place, Who } from './change.ts';
 
 /** Every rule there is, by what it looks at; a test takes out one after the other. */
 export interface Rulebook {

@@ -3,7 +3,6 @@ import { utf8 } from '@roost/core/bytes';
 import type { Author, CommitDeeds } from './authorize-commit.ts';
 import type { Question } from './authorize.ts';
 import type { Change, Form, Place, Step, Who } from './change.ts';
-import { definitionOf } from './policy.ts';
 import type { RoleDefinition } from './policy.ts';
 import { CAPABILITIES } from './roles.ts';
 import type { Capability, Role, RoomKind } from './roles.ts';
@@ -274,9 +273,4 @@ function otherStep(kind: string): Step {
   if (kind === 'psk' || kind === 'other') return { kind };
   assert(kind.startsWith('reinit'), 'the vectors know no other');
   return { kind: 'reinit', isSameHub: kind === 'reinit' };
-}
-
-/** Whether a room can say all that a row has: a DM has no moderators. */
-export function isSayable(room: RoomState): boolean {
-  return room.entries.every(({ role }) => definitionOf(room.roles, role) !== undefined);
 }
