@@ -9,6 +9,7 @@ import type { Accepted } from './answered.ts';
 import { sealAnswer } from './answers.ts';
 import { dayOf } from './config.ts';
 import type { Decided, Desk } from './desk.ts';
+import { withLeavers } from './domain/due.ts';
 import {
   awaitedEpochs,
   encodeRoster,
@@ -31,7 +32,7 @@ import {
 } from './store/groups.ts';
 import type { GroupRow } from './store/groups.ts';
 import { insertAccepted, insertLog } from './store/log.ts';
-import { dueEvents, policyEvent } from './tending.ts';
+import { dueNow, policyEvent } from './tending.ts';
 
 /** A commit that was found good, and what it leads to. */
 export interface EpochChange {
@@ -115,16 +116,15 @@ async function followUp(
   const active = withActive(roster, actor, row.usedMonth);
   if (active.isFrozen) return { roster: active, deliveries: [] };
   const tended = { ear, row, group, roster: active, actor, acceptedAtMs };
-  const events = await dueEvents(desk, tx, tended);
+  const { leaves, events } = await dueNow(desk, tx, tended);
   // A policy stands alone in its commit: it waits until nobody has to go.
   const policy = events.length === 0 ? policyEvent(desk, tended) : undefined;
   const all = policy === undefined ? events : [policy];
   const recipients = toOthers(active.members, undefined);
+  const left = withLeavers(active, leaves);
   return {
     roster:
-      active.pending === all.length
-        ? active
-        : rosterOf(active.members, { ...active, pending: all.length }),
+      left.pending === all.length ? left : rosterOf(left.members, { ...left, pending: all.length }),
     deliveries: all.map((groupEvent) => ({ recipients, groupEvent })),
   };
 }

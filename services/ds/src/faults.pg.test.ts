@@ -14,6 +14,7 @@ import {
   leaveProposal,
   prepare,
   prepareJoinInto,
+  prepareResync,
 } from './testing/deeds.fixture.ts';
 import { dump } from './testing/expect.fixture.ts';
 import type { DeliveryClient } from './testing/house.fixture.ts';
@@ -207,6 +208,20 @@ test('killed at each step of a send, and of a change of queue, all messages arri
   await say('after');
   expect(heardBy(house, bob)).toEqual(['welcome', said[0]]);
   expect(heardBy(house, moved)).toEqual([said[1]]);
+}, 120_000);
+
+test('killed at each step of coming back by external commit, a member is back once', async () => {
+  await using house = await MortalHouse.open();
+  const [alice, bob] = [await person('alice'), await person('bob')];
+  const room = await foundCalmly(house, alice, [bob]);
+  const client = await house.start();
+  const { made, request } = await prepareResync({ client }, bob, room);
+  await house.stop();
+  await killAtEachStep(house, async (each) => await each.resync(request, asMember(bob)));
+  bob.actor.state = made.state;
+  expect(heardBy(house, alice)).toEqual(['commit']);
+  await receive(alice.actor, made.tls);
+  expect(epochOf(alice)).toEqual(epochOf(bob));
 }, 120_000);
 
 test('killed at each step of a join by external commit, the joiner is in once', async () => {

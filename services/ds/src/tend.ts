@@ -10,7 +10,7 @@ import { toOthers } from './fan-out.ts';
 import { groupWithPending } from './pending.ts';
 import { accept } from './proposing.ts';
 import type { GroupRow } from './store/groups.ts';
-import { dueEvents, inactiveBeforeOf } from './tending.ts';
+import { dueNow, inactiveBeforeOf } from './tending.ts';
 import type { MemberView } from './vault.ts';
 
 /** Remembers for a while where nothing could be done, so that not every request looks again. */
@@ -54,7 +54,7 @@ export async function tend(desk: Desk, ear: Ear, key: Uint8Array): Promise<void>
     const group = await groupWithPending(desk, tx, view);
     const acceptedAtMs = BigInt(now);
     const actor = member.leafIndex;
-    const events = await dueEvents(desk, tx, { ear, row, group, roster, actor, acceptedAtMs });
+    const { events } = await dueNow(desk, tx, { ear, row, group, roster, actor, acceptedAtMs });
     const month = monthOf(now);
     if (events.length === 0 && member.activeMonth === month) {
       return { response: undefined, keep: () => desk.calm.note(row, now) };

@@ -10,6 +10,7 @@ import { roomOf } from '@roost/mls/public-group';
 import type { PublicGroup } from '@roost/mls/public-group';
 import { decodeRoomState, encodeRoomState } from '@roost/mls/room';
 import type { RoomState } from '@roost/mls/room';
+import { PENDING_PROPOSALS_MAX } from '@roost/mls/stage';
 import { templateNamed } from '@roost/mls/templates';
 import type { Executor } from '@roost/postgres/executor';
 import { waitingOf } from './commit-effect.ts';
@@ -35,8 +36,14 @@ export interface Tended {
   readonly acceptedAtMs: bigint;
 }
 
-/** The removals that the hub proposes now, as GroupEvents. */
-export async function dueEvents(desk: Desk, tx: Executor, tended: Tended): Promise<Uint8Array[]> {
+/** Removals that the hub proposes, by their leaves and as GroupEvents. */
+export interface Due {
+  readonly leaves: readonly number[];
+  readonly events: readonly Uint8Array[];
+}
+
+/** What the hub has to propose now. */
+export async function dueNow(desk: Desk, tx: Executor, tended: Tended): Promise<Due> {
   const { group, roster, actor, acceptedAtMs } = tended;
   const dead = await deadLeaves(desk, tx, tended);
   const inactiveBefore = inactiveBeforeOf(desk, Number(acceptedAtMs));
@@ -44,12 +51,14 @@ export async function dueEvents(desk: Desk, tx: Executor, tended: Tended): Promi
     dead.size === 0 &&
     !isAnybodyAway(roster, inactiveBefore) &&
     !roster.members.some(({ isLeaving }) => isLeaving);
-  if (isCalm) return [];
+  if (isCalm) return { leaves: [], events: [] };
   const waiting = waitingOf(group, roster);
-  const leaves = dueRemovals({ roster, waiting, dead, actor, inactiveBefore });
-  return leaves.map((removed) =>
+  const free = Math.max(0, PENDING_PROPOSALS_MAX - group.proposals.size);
+  const leaves = dueRemovals({ roster, waiting, dead, actor, inactiveBefore }).slice(0, free);
+  const events = leaves.map((removed) =>
     eventOf(desk, tended, { proposalType: 'remove', remove: { removed } }),
   );
+  return { leaves, events };
 }
 
 /** Whoever was last active before this month is as good as gone. */

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { foundingRoom, templateOf } from '@roost/mls/templates';
 import type { RoomKind } from '@roost/mls/roles';
-import { REMOVALS_MAX, dueRemovals, isAnybodyAway } from './due.ts';
+import { REMOVALS_MAX, dueRemovals, isAnybodyAway, withLeavers } from './due.ts';
 import { restOf, rosterOf } from './roster.ts';
 import type { Member } from './roster.ts';
 import { parseDomain } from '@roost/core/ids';
@@ -46,7 +46,7 @@ test('who is dead, away or leaving is due; who asks, and who is there, is not', 
     member(4, { isLeaving: true }),
     member(5),
   ];
-  expect(dueRemovals(watch(members, { dead: [0, 5] }))).toEqual([2, 4, 5]);
+  expect(dueRemovals(watch(members, { dead: [0, 5] }))).toEqual([4, 2, 5]);
 });
 
 test('what waits already is not proposed again', () => {
@@ -80,4 +80,15 @@ test('so many are proposed at once, and the others with the next request', () =>
 test('whether anybody is away is known without looking at the rooms', () => {
   const { roster } = watch([member(0), member(1, { activeMonth: NOW - 7 })]);
   expect([isAnybodyAway(roster, NOW - 6), isAnybodyAway(roster, NOW - 7)]).toEqual([true, false]);
+});
+
+test('whoever was leaving, and whom the hub may not take out, says so again', () => {
+  const { roster } = watch([
+    member(0),
+    member(1, { isLeaving: true }),
+    member(2, { isLeaving: true }),
+  ]);
+  const after = withLeavers(roster, [2]);
+  expect(after.members.map(({ isLeaving }) => isLeaving)).toEqual([false, false, true]);
+  expect(withLeavers(after, [2])).toBe(after);
 });

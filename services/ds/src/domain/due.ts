@@ -2,6 +2,7 @@ import { Failure } from '@roost/core/failure';
 import type { Removal } from '@roost/mls/authorize-commit';
 import { authorizeRemoval } from '@roost/mls/authorize-proposal';
 import type { Waiting } from '@roost/mls/authorize-proposal';
+import { rosterOf } from './roster.ts';
 import type { Member, Roster } from './roster.ts';
 
 /** What the hub looks at before it proposes that somebody be removed. */
@@ -40,7 +41,9 @@ export function dueRemovals(watch: Watch): number[] {
   const { roster, waiting } = watch;
   const pending = new Map(waiting.pending.map((removal) => [removal.leafIndex, removal]));
   const due: number[] = [];
-  for (const member of roster.members) {
+  // Whoever wants to go is not kept waiting by the dead.
+  const members = roster.members.toSorted((a, b) => Number(b.isLeaving) - Number(a.isLeaving));
+  for (const member of members) {
     const { leafIndex } = member;
     if (due.length === REMOVALS_MAX || pending.has(leafIndex) || !isDue(watch, member)) continue;
     const removal: Removal = { leafIndex, by: { who: 'hub', form: 'external' } };
@@ -64,4 +67,18 @@ function isAllowed(waiting: Waiting, removal: Removal): boolean {
     if (error instanceof Failure && error.reason === 'NOT_ALLOWED') return false;
     throw error;
   }
+}
+
+/**
+ * The roster of an epoch that began with these removals proposed: whoever was leaving and is not among
+ * them may propose it again itself.
+ */
+export function withLeavers(roster: Roster, proposed: readonly number[]): Roster {
+  const isKept = ({ isLeaving, leafIndex }: Member): boolean =>
+    !isLeaving || proposed.includes(leafIndex);
+  if (roster.members.every(isKept)) return roster;
+  const members = roster.members.map((member) =>
+    isKept(member) ? member : { ...member, isLeaving: false },
+  );
+  return rosterOf(members, roster);
 }

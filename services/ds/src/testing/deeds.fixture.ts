@@ -207,7 +207,7 @@ export async function prepareJoinInto(
 
 /** The external commit by which a member comes back in place of its own leaf. */
 export async function prepareResync(
-  { client }: House,
+  { client }: Pick<House, 'client'>,
   who: Person,
   room: Room,
   declared = who,
