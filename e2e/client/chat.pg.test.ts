@@ -99,6 +99,48 @@ test('three share a group, and one that was away gets what it missed, in order, 
   expect(await Promise.all([dora.end(), emil.end(), back.end()])).toEqual([0, 0, 0]);
 });
 
+test('rooms by commands: roles, a conversation of three, and a public room', async () => {
+  const [rita, saul, tove] = [open('rita'), open('saul'), open('tove')];
+  await Promise.all([rita.ready(), saul.ready(), tove.ready()]);
+  for (const [one, name, other] of [
+    [rita, 'saul', saul],
+    [rita, 'tove', tove],
+  ] as const) {
+    await one.type(`/connect ${name}`, `* ${name} is asked`);
+    await other.sees('* rita asks to connect');
+    await other.type('/accept', '* you are connected with rita');
+    await one.sees(`* you are connected with ${name}`);
+  }
+  await rita.type('/group --policy strict Choir saul tove', '* the group Choir is made');
+  await Promise.all([saul.sees('added you to Choir'), tove.sees('added you to Choir')]);
+  await saul.type('/kick tove', '* your role in this room does not let you remove others');
+  await rita.type('/role saul moderator', '* you made saul a moderator of Choir');
+  await saul.sees('* rita made you a moderator of Choir');
+  await saul.type('/members', '* in Choir: rita (owner), saul (you, moderator), tove');
+  await tove.type('off key');
+  await saul.sees('[Choir] tove: off key');
+  await saul.type('/delete tove', '* deleted: off key');
+  await tove.sees('* saul deleted a line of Choir');
+  await saul.type('/ban tove', '* you banned tove from Choir');
+  await tove.sees('* saul removed you from Choir');
+  await rita.type('/add tove', '* somebody is banned from this room');
+
+  await rita.type('/groupdm saul tove', '* lines go to saul, tove now');
+  await Promise.all([saul, tove].map((each) => each.sees('* rita added you to')));
+  await rita.type('just us three');
+  expect(await tove.sees('just us three')).toBe('[rita, saul] rita: just us three');
+
+  await rita.type('/public Song Market', 'can see who is in it; /yes makes the public room');
+  await rita.type('/yes', '* the public room Song Market is made');
+  await tove.type('/rooms song', '* public room: Song Market');
+  await tove.type('/join song market', 'can see who is in it; /yes enters Song Market');
+  await tove.type('/yes', '* you are in Song Market');
+  await rita.sees('* tove joined Song Market');
+  await tove.type('la la la');
+  await rita.sees('[Song Market] tove: la la la');
+  expect(await Promise.all([rita.end(), saul.end(), tove.end()])).toEqual([0, 0, 0]);
+});
+
 test('what is unsent at the end of input is named, and goes on at the next start', async () => {
   const [gina, hugo] = [open('gina', '--wait', '1'), open('hugo', '--stay')];
   await Promise.all([gina.ready(), hugo.ready()]);

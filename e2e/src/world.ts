@@ -18,6 +18,7 @@ export interface WorldOptions {
   readonly bus?: Bus;
   readonly pushing?: Pick<WebPushOptions, 'isPrivateAllowed' | 'authority'>;
   readonly registration?: 'open' | 'invite';
+  readonly roomPolicies?: Parameters<typeof openServices>[0]['roomPolicies'];
   /** Tokens a day; far more than a test needs where it is not given. */
   readonly quantities?: { readonly general: number; readonly contact: number };
 }
@@ -65,7 +66,7 @@ export class World implements AsyncDisposable {
     const services = await openServices({
       quantities: { general: 100_000, contact: 10_000 },
       ...options,
-      home: { domain: this.domain, incarnation: 1, secret: async (name) => this.#secret(name) },
+      home: { domain: this.domain, incarnation: 1, secret: async (name) => this.secret(name) },
       databases: { of: (name) => this.databases[name] },
       registration,
       log,
@@ -94,7 +95,8 @@ export class World implements AsyncDisposable {
     await Promise.all(Object.values(this.databases).map((each) => each[Symbol.asyncDispose]()));
   }
 
-  #secret(purpose: string): Uint8Array {
+  /** A secret of the homeserver, drawn once. */
+  secret(purpose: string): Uint8Array {
     const secret = this.#secrets.get(purpose) ?? crypto.random(32);
     this.#secrets.set(purpose, secret);
     return secret;

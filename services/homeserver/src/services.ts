@@ -6,7 +6,7 @@ import type { Bus } from '@roost/bus/ports';
 import { assert } from '@roost/core/assert';
 import { type Clock, systemClock } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
-import { dsDefaults } from '@roost/ds/config';
+import { type DsConfig, dsDefaults } from '@roost/ds/config';
 import { type DsPorts, migrations as dsMigrations, openDs } from '@roost/ds/service';
 import { Database, type DatabaseConfig } from '@roost/postgres/database';
 import { migrate } from '@roost/postgres/migrate';
@@ -92,6 +92,8 @@ interface Parts {
   readonly bus?: Bus | undefined;
   /** Which push providers are called besides those of the public internet. */
   readonly pushing?: Pick<WebPushOptions, 'isPrivateAllowed' | 'authority'> | undefined;
+  /** The policies that the hub proposes to rooms. */
+  readonly roomPolicies?: DsConfig['roomPolicies'] | undefined;
   /** Where the DS may be made to fail. */
   readonly faults?: DsPorts['faults'] | undefined;
 }
@@ -110,6 +112,7 @@ export async function openServices({
   bus = new MemoryBus(),
   faults,
   pushing,
+  roomPolicies,
 }: Parts): Promise<Services> {
   const { domain, incarnation, secret } = home;
   const [bell, limiter] = [new MemoryBell(), new MemoryLimiter(clock)];
@@ -150,7 +153,7 @@ export async function openServices({
   );
   const ds = start(
     await openDs(
-      { domain, ...dsDefaults },
+      { domain, ...dsDefaults, ...(roomPolicies === undefined ? {} : { roomPolicies }) },
       {
         ...{ ...portsOf('ds'), transportKey, incarnation, hubKey },
         ...(faults === undefined ? {} : { faults }),
