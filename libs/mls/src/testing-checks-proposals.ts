@@ -164,6 +164,14 @@ export const PROPOSALS: readonly Check[] = [
     of: 'a commit of 1,281 proposals',
     make: (scene) => committing(scene, ...Array.from({ length: 1_281 }, () => removeOf(1))),
   },
+  {
+    says: 'handshake message has a list of too many entries',
+    of: 'a commit of 20 GroupContexts with 1,400 extensions each',
+    make: (scene) => {
+      const extensions = Array.from({ length: 1_400 }, () => extension(0xf1ff));
+      return committing(scene, ...Array.from({ length: 20 }, () => contextOf(...extensions)));
+    },
+  },
 ];
 
 const external = {

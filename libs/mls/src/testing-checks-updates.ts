@@ -1,5 +1,6 @@
 import { utf8 } from '@roost/core/bytes';
 import type { LeafNode } from 'ts-mls/leafNode.js';
+import type { Proposal } from 'ts-mls/proposal.js';
 import { parseHandshake } from './message.ts';
 import type { PublicGroup } from './public-group.ts';
 import { stageProposal } from './stage.ts';
@@ -14,7 +15,7 @@ import {
 } from './testing-checks.ts';
 import type { Attempt, Check } from './testing-checks.ts';
 import { commitOf, forgeCommit, forgeProposal } from './testing-forge.ts';
-import { removeOf, updateBy } from './testing-scene.ts';
+import { addOf, byValue, contextOf, removeOf, roomExtension, updateBy } from './testing-scene.ts';
 import type { TestScene } from './testing-scene.ts';
 import { deliverProposal } from './testing.ts';
 
@@ -61,6 +62,22 @@ async function elsewhere(
     return stageProposal(group, message, Date.now());
   };
   return { group, run };
+}
+
+/** A commit of a without a path, of what needs one. */
+function pathless(
+  of: string,
+  proposals: (scene: TestScene) => Promise<PublicGroup | readonly Proposal[]>,
+): Check {
+  const make = async (scene: TestScene): Promise<Attempt> => {
+    const made = await proposals(scene);
+    const group = 'proposals' in made ? made : scene.group;
+    const items = 'proposals' in made ? referencesIn(made) : byValue(...made);
+    const commit = commitOf(scene.add, () => ({ proposals: items }));
+    return staging(group, await forgeCommit(scene.a, group, scene.add, { commit }));
+  };
+  const says = 'the commit has no path and needs one (RFC 9420 §12.4)';
+  return { says, of: `a commit without a path ${of}`, make };
 }
 
 export const UPDATES: readonly Check[] = [
@@ -117,4 +134,11 @@ export const UPDATES: readonly Check[] = [
     () => ({}),
     'c',
   ),
+  pathless('of a Remove', async () => [removeOf(1)]),
+  pathless('of another GroupContext', async () => [contextOf(roomExtension('renamed'))]),
+  pathless('of a Remove beside an Add', async ({ outsider }) => [addOf(outsider), removeOf(1)]),
+  pathless('of an Update', async ({ b, group }) => {
+    const tls = await forgeProposal(b, group, memberAt(1), await updateBy(group, b, 1));
+    return deliverProposal(group, tls, b, []);
+  }),
 ];
