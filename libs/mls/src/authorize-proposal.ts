@@ -1,7 +1,7 @@
 import { assert } from '@roost/core/assert';
 import { authorize, notAllowed, refusalOfLimits } from './authorize.ts';
-import type { Author, Removal } from './authorize-commit.ts';
-import type { Change, Place } from './change.ts';
+import type { Removal } from './authorize-commit.ts';
+import type { Change, Place, Who } from './change.ts';
 import { withoutParticipants } from './room.ts';
 import type { ParticipantId, RoomState } from './room.ts';
 
@@ -15,21 +15,27 @@ export interface Waiting {
 
 /**
  * Decides on a Remove that is proposed ahead of a commit, with those that wait already: who is the
- * last client to go takes the participant along. Throws `NOT_ALLOWED`.
+ * last client to go takes the participant along. Who proposes to remove a client of another means
+ * all of them, one proposal for each; a commit that carries only some of them is refused. Throws
+ * `NOT_ALLOWED`.
  */
 export function authorizeRemoval({ room, members, pending }: Waiting, removal: Removal): void {
   const participant = members.get(removal.leafIndex);
   assert(participant !== undefined, 'MLS removes members only');
-  const waiting = new Set(pending.map(({ leafIndex }) => leafIndex));
-  const before = staying(room, members, waiting);
-  const after = staying(room, members, new Set([...waiting, removal.leafIndex]));
   const { who, form } = removal.by;
-  authorize(before, who, removalStep(removal.by, participant, after), form);
+  const isByAnother = who !== participant && who !== 'hub';
+  const meant = isByAnother
+    ? [...members].filter(([, each]) => each === participant).map(([leafIndex]) => leafIndex)
+    : [removal.leafIndex];
+  const waiting = pending.map(({ leafIndex }) => leafIndex);
+  const before = staying(room, members, new Set(waiting));
+  const after = staying(room, members, new Set([...waiting, ...meant]));
+  authorize(before, who, removalStep(who, participant, after), form);
   const sentence = refusalOfLimits(before, after);
   if (sentence !== undefined) throw notAllowed(sentence);
 }
 
-function removalStep({ who }: Author, participant: ParticipantId, after: Place): Change {
+function removalStep(who: Who, participant: ParticipantId, after: Place): Change {
   if (after.participants.includes(participant)) return { kind: 'remove_client', participant };
   return who === participant ? { kind: 'leave' } : { kind: 'remove', participants: [participant] };
 }

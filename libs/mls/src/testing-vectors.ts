@@ -111,10 +111,14 @@ const whoOf = (name: string): Who => (name === 'hub' ? 'hub' : idOf(name));
 export function roomOfRow(template: TemplateName, patch: Patches = {}): RoomState {
   const { kind, defaultRole, roles } = templateNamed(template);
   const sealedTitle = utf8('title');
-  return { kind, defaultRole, sealedTitle, roles: patched(roles, patch), entries: [] };
+  return { kind, defaultRole, sealedTitle, roles: patchedRoles(roles, patch), entries: [] };
 }
 
-function patched(roles: readonly RoleDefinition[], patch: Patches): readonly RoleDefinition[] {
+/** A roles list with what a row has otherwise. */
+export function patchedRoles(
+  roles: readonly RoleDefinition[],
+  patch: Patches = {},
+): readonly RoleDefinition[] {
   if (Object.keys(patch).length === 0) return roles;
   return roles.map((definition) => {
     const { gets = [], loses = [], ...limits } = patch[definition.role] ?? {};
@@ -140,7 +144,7 @@ export function roomAfter(room: RoomState, after: After): RoomState {
   const list = policy === undefined ? room.roles : templateNamed(policy).roles;
   return {
     ...withEntries(room, roles),
-    roles: patched(list, patch),
+    roles: patchedRoles(list, patch),
     ...(title === true ? { sealedTitle: utf8('another') } : {}),
     ...(kind === undefined ? {} : { kind }),
     ...(defaultRole === undefined ? {} : { defaultRole }),

@@ -166,7 +166,8 @@ async function byReference(cast: Cast, by: Person, deed: string): Promise<Ask | 
   const changes = deed === 'leave' ? { remove: [by] } : await changesOf(cast, by, deed);
   const { add = [], remove = [], room } = changes ?? {};
   const isRoom = room !== undefined && add.length === 0 && !deed.startsWith('remove');
-  // Of a participant with several clients, a proposal takes out one: that is `split`.
+  // A proposal takes out one client: of others, it is the first of all that are meant.
+  if (deed === 'split') return undefined;
   if (!isRoom && add.length + remove.length !== 1) return undefined;
   const [added] = add;
   const [removed] = remove;
