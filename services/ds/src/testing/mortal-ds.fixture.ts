@@ -19,13 +19,16 @@ import { openDs } from '../service.ts';
 import { home } from './house.fixture.ts';
 import type { Order, Place } from './mortal-house.fixture.ts';
 
+/** How many were about to be made. */
+let statements = 0;
 let doom: { readonly points: readonly FaultPoint[]; left: number } | undefined;
 
 /** Synchronous, so that not one instruction of ours follows. */
 function faults(point: FaultPoint): void {
+  if (point === 'accept.statement') statements++;
   if (doom?.points.includes(point) !== true) return;
   if (doom.left === 0) {
-    writeSync(1, `${point}\n`);
+    writeSync(1, `${JSON.stringify({ point, statements })}\n`);
     process.kill(process.pid, 'SIGKILL');
   }
   doom.left--;

@@ -33,6 +33,12 @@ export type Order =
   | { readonly kind: 'open'; readonly place: Place }
   | { readonly kind: 'doom'; readonly points: readonly FaultPoint[]; readonly after: number };
 
+/** The step that was the last, and how many statements had been about to be made by then. */
+export interface Death {
+  readonly point: FaultPoint;
+  readonly statements: number;
+}
+
 const PROGRAM = join(import.meta.dirname, 'mortal-ds.fixture.ts');
 
 /** A process that is about to be a DS: it is started ahead, as starting takes the longest. */
@@ -119,15 +125,15 @@ export class MortalHouse implements AsyncDisposable {
     return clientOf(DeliveryServiceDefinition, channel, signing);
   }
 
-  /** Waits until the DS was killed and PostgreSQL noticed it; gives the step that was its last. */
-  async died(): Promise<FaultPoint> {
-    const point = (await this.#current?.hear()) as FaultPoint;
+  /** Waits until the DS was killed and PostgreSQL noticed it. */
+  async died(): Promise<Death> {
+    const death = JSON.parse((await this.#current?.hear()) ?? '') as Death;
     const signal = await this.#current?.death();
     if (signal !== 'SIGKILL') throw new Error(`it ended otherwise: ${String(signal)}`);
     this.deaths++;
     this.#channel?.[Symbol.dispose]();
     await this.#alone();
-    return point;
+    return death;
   }
 
   /** Ends the DS as an operator does. */
