@@ -74,6 +74,33 @@ test('of 20 conversations that the same three found at once one survives at all 
   expect(dms(amos)).toHaveLength(2);
 }, 60_000);
 
+test('who was away while two conversations of the same became one finds only that one', async () => {
+  {
+    await using gust = await Person.come('gust', { address: world.address, folder });
+    await Promise.all([befriend(gust, amos), befriend(gust, bela)]);
+  }
+  const made = [
+    ...[1, 2, 3].map(() => amos.client.rooms.createGroupDm(['bela', 'gust'])),
+    ...[1, 2, 3].map(() => bela.client.rooms.createGroupDm(['gust', 'amos'])),
+  ];
+  await Promise.all(made);
+  const withGust = (each: Person) => {
+    return each.client.chats().filter(({ kind, name }) => kind === 'group_dm' && /gust/.test(name));
+  };
+  const ids = () => [amos, bela].flatMap((each) => withGust(each).map(({ id }) => id));
+  for (let waited = 0; new Set(ids()).size > 1 && waited < 20_000; waited += 50) await sleep(50);
+  const [chat = ''] = ids();
+  await amos.client.send(chat, 'gust is away');
+  // Whoever gave way has left by then.
+  await sleep(3_000);
+
+  const gust = await come('gust');
+  await gust.hears('gust is away');
+  const dms = () => gust.client.chats().filter(({ kind }) => kind === 'group_dm');
+  for (let waited = 0; dms().length !== 1 && waited < 10_000; waited += 50) await sleep(50);
+  expect(dms().map(({ id }) => id)).toEqual([chat]);
+}, 60_000);
+
 test('roles, kicks and bans: who may, and a sentence for who may not', async () => {
   const chat = await amos.client.createGroup('Strict', ['bela', 'cyra'], 'strict');
   const heard = (event: { readonly chat: string }) => event.chat === chat;

@@ -5,6 +5,7 @@ import { type Content, decodeContent, MESSAGE_ID_BYTES } from './content.ts';
 import { type Core, ownClient } from './core.ts';
 import { heardFarewell } from './crossing.ts';
 import { receiveDeletion } from './deletions.ts';
+import { goingOn } from './same-people.ts';
 import { addLine } from './history.ts';
 import type { Turn } from './ledger.ts';
 import {
@@ -79,6 +80,7 @@ function take(core: Core, turn: Turn, group: Group, received: Received): void {
     case 'delete':
       return receiveDeletion(core, turn, group, { by: received.member, target: content.target });
     case 'farewell': {
+      if (group.kind === 'group_dm') return goingOn(turn, group);
       const contact = turn.get(contacts, printId(sender.user));
       if (contact !== undefined && group.kind === 'dm') heardFarewell(core, turn, group, contact);
       return;

@@ -1,5 +1,6 @@
 import { printId } from '@roost/core/ids';
 import { entryOf } from '@roost/mls/room';
+import { encodeContent, MESSAGE_ID_BYTES } from './content.ts';
 import { type Core, ownClient } from './core.ts';
 import { moveUnsent } from './crossing.ts';
 import type { Ledger, Turn } from './ledger.ts';
@@ -40,7 +41,8 @@ export function sameConversation(
   const all = on.list(groups).filter(([lane, group]) => {
     const { founding, standing, movedTo, isLeaving } = group;
     if (lane === except || standing === 'gone' || movedTo !== undefined || isLeaving) return false;
-    return founding?.users.join() === users.join() && isWhole(on, lane);
+    const isOne = group.isGoingOn === true || isWhole(on, lane);
+    return founding?.users.join() === users.join() && isOne;
   });
   return all[0]?.[1];
 }
@@ -65,6 +67,19 @@ export function goOnIn(core: Core, turn: Turn, group: Group, survivor: Group): v
     if (task.kind === 'commit' && !isSent) core.lanes.finish(turn, key);
   }
   turn.put(groups, from, { ...group, movedTo: survivor.id });
+  const messageId = core.crypto.random(MESSAGE_ID_BYTES);
+  const content = encodeContent({ kind: 'farewell', messageId });
+  core.lanes.submit(turn, from, { kind: 'send', content });
   const isFounder = group.founding?.founder === printId(ownClient(core).user);
   core.lanes.submit(turn, from, { kind: isFounder ? 'disband' : 'leave' });
+}
+
+/**
+ * Somebody goes on in another conversation of the same people. Who leaves this one now has not left
+ * them: the other one, when we are added to it, takes its place all the same.
+ */
+export function goingOn(turn: Turn, group: Group): void {
+  const lane = printId(group.id);
+  const now = turn.get(groups, lane);
+  if (now !== undefined) turn.put(groups, lane, { ...now, isGoingOn: true });
 }

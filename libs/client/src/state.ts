@@ -166,6 +166,8 @@ export interface Group {
     | undefined;
   /** Of a group conversation: who founded it, and with whom. */
   readonly founding?: Founding | undefined;
+  /** Some of them go on in another one of the same people. */
+  readonly isGoingOn?: boolean | undefined;
   /** The names of those who are banned, by their participant ids; as far as we know them. */
   readonly banned?: Readonly<Record<string, string>> | undefined;
   /** We deleted it, and nobody can tell. */
