@@ -8,7 +8,7 @@ import { nodeCrypto } from '@roost/crypto/node';
 import { parseHandshake } from '@roost/mls/message';
 import { createPublicGroup, merge } from '@roost/mls/public-group';
 import type { PublicGroup } from '@roost/mls/public-group';
-import { stageCommit } from '@roost/mls/stage';
+import { followCommit } from '@roost/mls/stage';
 import { receive } from '@roost/mls/testing';
 import { Database } from '@roost/postgres/database';
 import type {
@@ -149,7 +149,7 @@ async function readOn(arena: Arena, who: Person): Promise<void> {
   for (const tls of commitsOf(events)) await receive(who.actor, tls);
 }
 
-/** A tracker that knows nothing but how the group was founded is led through the whole log. */
+/** A tracker that knows only how the group was founded is led through it by the log alone. */
 async function replay(arena: Arena): Promise<PublicGroup> {
   const { founding, people, winning } = arena;
   const tree = founding.ratchetTree?.tls ?? none();
@@ -160,9 +160,7 @@ async function replay(arena: Arena): Promise<PublicGroup> {
   for (const tls of commitsOf(events)) {
     const message = parseHandshake(tls);
     if (message.kind !== 'commit') throw new Error('the log has commits only');
-    const request = winning.get(message.epoch + 1n) ?? none();
-    const groupInfo = request.groupInfo?.tls ?? none();
-    group = merge(stageCommit(group, message, { groupInfo, welcome: request.welcome?.tls, now }));
+    group = merge(followCommit(group, message, now).staged);
   }
   return group;
 }
