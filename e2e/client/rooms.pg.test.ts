@@ -78,6 +78,9 @@ test('who was away while two conversations of the same became one finds only tha
   {
     await using gust = await Person.come('gust', { address: world.address, folder });
     await Promise.all([befriend(gust, amos), befriend(gust, bela)]);
+    // Both know then how gust is added while it is away.
+    await amos.client.createGroup('Amos and gust', ['gust']);
+    await bela.client.createGroup('Bela and gust', ['gust']);
   }
   const made = [
     ...[1, 2, 3].map(() => amos.client.rooms.createGroupDm(['bela', 'gust'])),
