@@ -100,15 +100,17 @@ export async function foundGroup(
   return createPublicGroup(crypto, groupInfo, tree, Date.now());
 }
 
-/** Makes a commit of these proposals and of all pending ones; does not apply it. */
+/** Makes a commit of these proposals and of all pending ones; does not apply it. `psk` is what all PSKs are. */
 export async function makeCommit(
   actor: Actor,
   extraProposals: Proposal[] = [],
   authenticatedData: Uint8Array = new Uint8Array(0),
+  psk?: Uint8Array,
 ): Promise<MadeCommit> {
   const { suite } = actor;
+  const pskIndex = psk && { findPsk: () => psk };
   const { newState, commit, welcome } = await createCommit(
-    { state: stateOf(actor), cipherSuite: suite },
+    { state: stateOf(actor), cipherSuite: suite, ...(pskIndex && { pskIndex }) },
     { wireAsPublicMessage: true, extraProposals, authenticatedData },
   );
   return {

@@ -3,10 +3,11 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { assert } from '@roost/core/assert';
 import { utf8 } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
+import { encodeCommitAad } from '@roost/identity/leaf';
 import { parseParticipantId, withRole } from '@roost/mls/room';
 import type { RoomState } from '@roost/mls/room';
 import { foundingRoom, templateNamed } from '@roost/mls/templates';
-import { makeProposal } from '@roost/mls/testing';
+import { makeCommit, makeProposal } from '@roost/mls/testing';
 import { patchedRoles } from '@roost/mls/testing-vectors';
 import type { CommitRow, VectorFile } from '@roost/mls/testing-vectors';
 import {
@@ -16,6 +17,7 @@ import {
   leaveProposal,
   prepare,
   prepareJoin,
+  requestOf,
   roomProposal,
   roomSeenBy,
 } from './testing/deeds.fixture.ts';
@@ -207,6 +209,34 @@ test.each(rows.map((row) => [row.name, row] as const))('%s', async (_, row) => {
 
 test('most of the commits were made', () => {
   expect(rows.length).toBeGreaterThan(50);
+});
+
+test('a PSK is mixed in where the policy says who may, and by these', async () => {
+  const { client } = house;
+  const [alice, bob] = [await person('alice'), await person('bob')];
+  const mix = async (by: Person, room: Room) => {
+    const preSharedKeyId = {
+      psktype: 'external' as const,
+      pskId: utf8('a key that they share'),
+      pskNonce: new Uint8Array(32),
+    };
+    const proposal = { proposalType: 'psk' as const, psk: { preSharedKeyId } };
+    const aad = encodeCommitAad({ added: [] });
+    const made = await makeCommit(by.actor, [proposal], aad, new Uint8Array(32).fill(7));
+    return await client.commit(requestOf(room, made, []), asMember(by));
+  };
+  for (const name of ['cooperative', 'strict'] as const) {
+    const room = newRoom();
+    const state = foundingRoom(templateNamed(name), idOf(alice), NOTHING);
+    await client.createGroup(await foundingOf(alice, room, 'group', { state }), asNew(alice));
+    const taken = house.receiver.queueOf(bob.handle).length;
+    await commit(house, alice, room, { add: [bob] });
+    await quiet(house);
+    await catchUp(house, bob, room, taken);
+    await expectRefusal(mix(bob, room), 'NOT_ALLOWED');
+    if (name === 'cooperative') await expectRefusal(mix(alice, room), 'NOT_ALLOWED');
+    else expect((await mix(alice, room)).result?.$case).toBe('accepted');
+  }
 });
 
 test('who left a group DM is noted, and comes back by no way', async () => {
