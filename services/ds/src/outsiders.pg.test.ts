@@ -249,6 +249,17 @@ test('malformed input gets a reason, changes nothing, and does not stop what com
   expect(result?.$case).toBe('accepted');
 });
 
+test('a commit longer than its group can need is not looked at, nor one of a stranger', async () => {
+  const { room, alice } = await threeTogether();
+  const { request } = await prepare(alice, room);
+  const long = { ...request, commit: { tls: new Uint8Array(600_000) } };
+  await expectRefusal(house.client.commit(long, asMember(alice)), 'TOO_LARGE');
+  const short = { ...request, commit: { tls: new Uint8Array(100) } };
+  await expectRefusal(house.client.commit(short, asMember(alice)), 'INVALID_MLS');
+  const stranger = await person('eve');
+  await expectRefusal(house.client.commit(short, asMember(stranger)), 'GROUP_UNKNOWN');
+});
+
 test('a request that is replayed changes nothing, and one for another method is none', async () => {
   const { room, alice, bob } = await threeTogether();
   const taken: Outgoing[] = [];
