@@ -1,5 +1,6 @@
-// What `.ci/run` runs once the packages are there: check, tests, vectors, build, smoke. Jest's
-// tests, the vectors and the other steps are counted one by one; the last line is `N passed, N failed`.
+// What `.ci/run` runs once the packages are there: check, tests, vectors, fuzzer, build, smoke. Jest's
+// tests, the vectors, the fuzzer's targets and the other steps are counted one by one; the last line is
+// `N passed, N failed`.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,16 +52,16 @@ function countTests({ ok }: Outcome): void {
   if (!ok && failed.length === before) failed.push('npm test');
 }
 
-/** The last line counts the vectors. */
-function countVectors({ ok, output }: Outcome): void {
+/** The last line counts the vectors, or the targets of the fuzzer. */
+function countLines({ ok, output, name: step }: Outcome): void {
   const [, good = '0'] = /(\d+) passed, \d+ failed\s*$/.exec(output) ?? [];
   passed += Number(good);
   const names = output
     .split('\n')
     .filter((line) => line.startsWith('FAIL '))
-    .map((line) => `vectors: ${line.slice(5)}`);
+    .map((line) => `${step}: ${line.slice(5)}`);
   failed.push(...names);
-  if (!ok && names.length === 0) failed.push('vectors');
+  if (!ok && names.length === 0) failed.push(step);
 }
 
 function countOne({ ok, name }: Outcome): void {
@@ -82,7 +83,15 @@ const steps: [Step, (outcome: Outcome) => void][] = [
     },
     countTests,
   ],
-  [{ name: 'vectors', command: npm('vectors'), timeoutMs: 10 * MINUTE_MS }, countVectors],
+  [{ name: 'vectors', command: npm('vectors'), timeoutMs: 10 * MINUTE_MS }, countLines],
+  [
+    {
+      name: 'fuzz, short',
+      command: npm('fuzz', '--seconds', '22'),
+      timeoutMs: 3 * MINUTE_MS,
+    },
+    countLines,
+  ],
   [{ name: 'build', command: npm('build'), timeoutMs: 3 * MINUTE_MS }, countOne],
   [{ name: 'bench, quick', command: npm('bench', '--quick'), timeoutMs: 6 * MINUTE_MS }, countOne],
   [
