@@ -90,8 +90,16 @@ class Batch {
     digests: readonly Uint8Array[],
   ): Promise<Batch> {
     const ids = [...new Set(sends.map(({ ear }) => ear.groupId.uuid))];
-    const rows = await lockGroups(tx, ids);
-    // Statements of their own: they see what the last holders of the locks committed.
+    const keys = sends.map(({ ear }, at) => ({
+      id: ear.groupId.uuid,
+      digest: digests[at] ?? NOTHING,
+    }));
+    // One round trip. Statements of their own, run behind the lock: they see what its last holders committed.
+    const [rows, heads, earlier] = await Promise.all([
+      lockGroups(tx, ids),
+      findHeads(tx, ids),
+      findAccepted(tx, keys),
+    ]);
     const kept = new Map<Send, Roster>();
     const cold = new Set<Uuid>();
     for (const send of sends) {
@@ -100,15 +108,8 @@ class Batch {
       if (roster !== undefined) kept.set(send, roster);
       else if (row !== undefined) cold.add(row.id);
     }
-    const keys = sends.map(({ ear }, at) => ({
-      id: ear.groupId.uuid,
-      digest: digests[at] ?? NOTHING,
-    }));
-    const [heads, earlier, rosters] = await Promise.all([
-      findHeads(tx, ids),
-      findAccepted(tx, keys),
-      cold.size === 0 ? new Map<Uuid, Uint8Array>() : findRosters(tx, [...cold]),
-    ]);
+    const isWarm = cold.size === 0;
+    const rosters = isWarm ? new Map<Uuid, Uint8Array>() : await findRosters(tx, [...cold]);
     const answers = new Map(earlier.map(({ id, digest, sealed }) => [nameOf(id, digest), sealed]));
     return new Batch(desk, new OutboxDraft(desk.keys, heads), { rows, kept, rosters, answers });
   }
