@@ -23,6 +23,7 @@ import { toOthers } from './fan-out.ts';
 import type { Addressee, Delivery, OutboxDraft } from './fan-out.ts';
 import { encodeJoinInfo, joinInfoOf } from './join-info.ts';
 import { logProposals } from './proposing.ts';
+import { deletePublicRoom } from './store/directory.ts';
 import {
   advanceGroup,
   insertJoinInfo,
@@ -92,6 +93,8 @@ export async function advance(desk: Desk, tx: Executor, changed: EpochChange): P
     logCommit(tx, changed, event),
     logProposals(tx, { ear, row: next, deliveries, acceptedAtMs }, 0),
     insertAccepted(tx, [{ id: row.id, digest, sealed }], dayOf(now)),
+    // Nobody enters a group that ended.
+    roster.isFrozen ? deletePublicRoom(tx, row.id) : undefined,
     updateJoinInfos(tx, { ...changed, roster }, next.epoch),
     draft.write(tx),
   ]);

@@ -53,14 +53,17 @@ test('a group that was given up for another is only read', async () => {
   await using house = await openHouse();
   const { client } = house;
   const [alice, bob, room] = [await person('alice'), await person('bob'), newRoom()];
-  const state = roomStateOf(alice, 'group');
+  const state = roomStateOf(alice, 'public');
   const roles = state.roles.map((each) =>
     each.role === 'owner'
       ? { ...each, capabilities: [...each.capabilities, 'canSendMLSReinitProposal' as const] }
       : each,
   );
-  const founding = await foundingOf(alice, room, 'group', { state: { ...state, roles } });
+  const founding = await foundingOf(alice, room, 'public', { state: { ...state, roles } });
   await client.createGroup(founding, asNew(alice));
+  const at = where(room);
+  const keys = { linkWrapperKey: room.earKey, participantKey: room.earKey };
+  await client.publishRoom({ ...at, ...keys, name: 'Ending' }, asMember(alice));
   await commit(house, alice, room, { add: [bob] });
   await quiet(house);
   await catchUp(house, bob, room);
@@ -79,7 +82,6 @@ test('a group that was given up for another is only read', async () => {
 
   const { result } = await client.commit(await reinit(alice, room), asMember(alice));
   expect(result?.$case).toBe('accepted');
-  const at = where(room);
   const changes = [
     client.sendMessage({ ...at, message: before.message }, asMember(alice)),
     client.commit(before.commit, asMember(bob)),
@@ -93,6 +95,8 @@ test('a group that was given up for another is only read', async () => {
   const { events } = await client.getLog({ ...at, fromEpoch: 1n }, asMember(bob));
   expect(events).toHaveLength(1);
   await client.getGroupInfo(at, asMember(bob));
+  const { rooms } = await client.findRooms({ text: 'ending', after: undefined });
+  expect(rooms).toEqual([]);
 });
 
 test('a group has a suite that its hub allows', async () => {
