@@ -97,7 +97,7 @@ async function measure(
   const row = {
     what: `group of ${size}: ${deed}`,
     figure: `${round(each(ours.node))} + ${round(each(ours.postgres))} ms CPU`,
-    bare: `its ${SIGNATURES[deed]} signatures ${round(each(bare.node))} ms`,
+    bare: `its signatures (${SIGNATURES[deed]}) ${round(each(bare.node))} ms`,
     ratio: ms / each(bare.node),
   };
   return { row, ms };
