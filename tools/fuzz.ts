@@ -132,9 +132,15 @@ function replay(targets: All, judge: Judge, file: string): number {
 async function mutateAtDs(count: string, seed: number): Promise<number> {
   const jest = ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js'];
   const story = ['--selectProjects', 'postgres', '--testPathPatterns', 'hostile-bytes'];
-  const env = { ...process.env, ROOST_HOSTILE_COUNT: count, ROOST_HOSTILE_SEED: String(seed) };
+  const env = { ...process.env, ROOST_HOSTILE_COUNT: count, ROOST_SEED: String(seed) };
   const command = [process.execPath, ...jest, ...story] as const;
-  const outcome = await run({ name: 'hostile bytes', command, env, loud: true });
+  const outcome = await run({
+    name: 'hostile bytes',
+    command,
+    env,
+    timeoutMs: 3_600_000,
+    loud: true,
+  });
   return outcome.ok ? 0 : 1;
 }
 

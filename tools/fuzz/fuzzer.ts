@@ -1,6 +1,6 @@
 import { randomOf } from '../../e2e/src/random.ts';
 import type { Coverage } from './coverage.ts';
-import { mutate, type Random } from './mutate.ts';
+import { mutate, type Random } from '../../e2e/src/mutate.ts';
 
 export interface Finding {
   readonly bytes: Uint8Array;
