@@ -12,6 +12,10 @@ test('contents come out as they went in', () => {
 
   expect(decodeContent(encodeContent(text))).toEqual(text);
   expect(decodeContent(encodeContent(friendship))).toEqual(friendship);
+  const deletion = { kind: 'delete', messageId, target: new Uint8Array(16).fill(9) } as const;
+  expect(decodeContent(encodeContent(deletion))).toEqual(deletion);
+  const farewell = { kind: 'farewell', messageId } as const;
+  expect(decodeContent(encodeContent(farewell))).toEqual(farewell);
 });
 
 test('a length says little: texts and friendships have one of a few', () => {
