@@ -1,5 +1,6 @@
 // `npm run fuzz`: coverage-guided fuzzing of whatever reads bytes of strangers, random walks of
 // groups, and mutated messages against a running DS. Everything is replayed by its seed.
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
@@ -108,10 +109,8 @@ function fuzz(targets: All, judge: Judge, { seconds, seed, keep }: Options): num
 function tell(name: string, { bytes, why }: Finding): void {
   const folder = join(FINDINGS, name);
   mkdirSync(folder, { recursive: true });
-  const path = join(
-    folder,
-    `${Buffer.from(bytes).toString('hex').slice(0, 16)}-${bytes.length}.bin`,
-  );
+  const digest = createHash('sha256').update(bytes).digest('hex').slice(0, 12);
+  const path = join(folder, `${digest}.bin`);
   writeFileSync(path, bytes);
   say(`  ${why.split('\n', 4).join('\n  ')}`);
   say(`  again: npm run fuzz -- replay ${relative(root, path)}`);
