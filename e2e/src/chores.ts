@@ -3,16 +3,19 @@ import { encodeQueueConfig } from '@roost/bus/queue-config';
 import { servicesOf } from '@roost/client/calls';
 import type { Group } from '@roost/client/state';
 import { assert } from '@roost/core/assert';
-import { scopedWire } from '@roost/core/ids';
+import { printId, scopedWire } from '@roost/core/ids';
 import { DAY_MS, MINUTE_MS, systemClock } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { makeConnectionPackage } from '@roost/identity/connection';
 import { makeClientCredentialRequest } from '@roost/identity/credentials';
 import type { ProofKey } from '@roost/identity/proof';
+import { BadCommitKind } from '@roost/proto/roost/delivery/v1/delivery';
 import { NotificationRule } from '@roost/proto/roost/queue/v1/queue';
 import type { CallOptions } from '@roost/rpc/call';
+import type { Story } from './story.ts';
 import type { Tokens } from './tokens.ts';
 import type { Witness } from './witness.ts';
+import type { World } from './world.ts';
 
 /** As which key somebody signs. */
 export interface Signer {
@@ -114,4 +117,40 @@ export async function doChores(person: Witness, tokens: Tokens, groups: readonly
     await delivery.getLog({ ...common, fromEpoch: 0n }, await paid(signer)).catch(() => undefined);
     await delivery.deleteGroup(common, await paid(signer)).catch(() => undefined);
   }
+}
+
+/**
+ * What is done in rooms alone: a public one is founded, found, entered and taken out of the directory again; a bad
+ * commit is reported; and whom the log leads no further comes back into the group.
+ */
+export async function doRoomChores(
+  world: World,
+  { people: [owner, stays], group, tokens }: Pick<Story, 'people' | 'group' | 'tokens'>,
+): Promise<void> {
+  const title = `${owner.name}'s open house`;
+  const open = await owner.client.rooms.createPublicRoom(title);
+  const [found] = await stays.client.rooms.find(title);
+  assert(found !== undefined, 'a room that was published is found');
+  await stays.client.rooms.join(found);
+  const { domain } = await owner.account();
+  const { delivery } = servicesOf(owner.recorder, { crypto, clock: systemClock, audience: domain });
+  for (const { id, keys, leaf } of await owner.groups()) {
+    const { publicKey, privateKey } = leaf.signing;
+    const sign: Signer = { key: { kind: 'leaf', publicKey }, privateKey };
+    const common = { groupId: scopedWire(id), earKey: keys.earKey };
+    const paid = async (): Promise<CallOptions> => ({
+      sign,
+      token: await tokens.takeRaw('general'),
+    });
+    if (printId(id) === open) await delivery.unpublishRoom(common, await paid());
+    if (printId(id) !== group) continue;
+    const bad = { epoch: 2n, kind: BadCommitKind.PATH_SECRET };
+    await delivery.reportBadCommit({ ...common, ...bad }, await paid());
+  }
+
+  await stays.client.silence(group);
+  await owner.client.setTitle(group, `${owner.name}: what few may read`);
+  await world.databases.ds.query({ text: 'DELETE FROM log' });
+  await stays.client.unsilence(group);
+  await stays.until('returned');
 }

@@ -8,7 +8,7 @@ import { scopedWire } from '@roost/core/ids';
 import { MINUTE_MS, sleep, systemClock } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { servicesOf } from '@roost/client/calls';
-import { idSigners } from '@roost/e2e/chores';
+import { doRoomChores, idSigners } from '@roost/e2e/chores';
 import { dumpAll } from '@roost/e2e/dump';
 import type { Recorded } from '@roost/e2e/recorder';
 import { tell } from '@roost/e2e/story';
@@ -27,7 +27,7 @@ const RULES = JSON.parse(
   readFileSync(new URL('../../proto/gen/rules.json', import.meta.url), 'utf8'),
 ) as Record<string, Rule>;
 /** What these answer may be another thing the next time; they are called for what they do. */
-const READS = /\/(Get\w+|FindUser|Dequeue\w*|Listen\w*)$/;
+const READS = /\/(Get\w+|Find\w+|Dequeue\w*|Listen\w*)$/;
 
 let offsetMs = 0;
 const clock = { now: () => systemClock.now() + offsetMs };
@@ -40,6 +40,7 @@ beforeAll(async () => {
   world = await World.open({ clock });
   const { people, ...story } = await tell(world, 'again', clock);
   tokens = story.tokens;
+  await doRoomChores(world, { people, ...story });
   await forget(people[2]);
   calls = people.flatMap(({ recorder }) => recorder.calls);
   // Ahead, as an allowance that is drawn is a change too.

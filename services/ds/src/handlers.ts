@@ -1,6 +1,6 @@
 import type { DeliveryServiceDefinition } from '@roost/proto/roost/delivery/v1/delivery';
 import { callingKey } from '@roost/rpc/service';
-import type { Handlers } from '@roost/rpc/service';
+import type { CallContext, Handlers } from '@roost/rpc/service';
 import { assert } from '@roost/core/assert';
 import type { Batcher } from './batcher.ts';
 import type { Desk } from './desk.ts';
@@ -15,6 +15,7 @@ import { reportBadCommit } from './handlers/report.ts';
 import { resync } from './handlers/resync.ts';
 import { sendMessage } from './handlers/send-message.ts';
 import { updateQueueConfig } from './handlers/update-queue-config.ts';
+import type { Signed } from './once.ts';
 import type { Outcome, Send } from './sender.ts';
 
 export function deliveryHandlers(
@@ -35,17 +36,19 @@ export function deliveryHandlers(
     resync: async (request, context) => await resync(desk, request, callingKey(context)),
     reportBadCommit: async (request, context) =>
       await reportBadCommit(desk, request, callingKey(context)),
-    publishRoom: async (request, context) => await publishRoom(desk, request, callingKey(context)),
+    publishRoom: async (request, context) => await publishRoom(desk, request, signedBy(context)),
     unpublishRoom: async (request, context) =>
-      await unpublishRoom(desk, request, callingKey(context)),
+      await unpublishRoom(desk, request, signedBy(context)),
     findRooms: async (request) => await findRooms(desk, request),
     getJoinInfo: async (request, context) => await getJoinInfo(desk, request, callingKey(context)),
     getLog: async (request, context) => await getLog(desk, request, callingKey(context)),
-    updateQueueConfig: async (request, context) => {
-      assert(context.proof !== undefined, 'the rule of this method asks for a signature');
-      const { publicKey: key, nonce } = context.proof;
-      return await updateQueueConfig(desk, request, { key, nonce });
-    },
+    updateQueueConfig: async (request, context) =>
+      await updateQueueConfig(desk, request, signedBy(context)),
     deleteGroup: async (request, context) => await deleteGroup(desk, request, callingKey(context)),
   };
+}
+
+function signedBy({ proof }: CallContext): Signed {
+  assert(proof !== undefined, 'the rule of this method asks for a signature');
+  return { key: proof.publicKey, nonce: proof.nonce };
 }

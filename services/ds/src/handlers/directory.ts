@@ -13,6 +13,8 @@ import type {
 } from '@roost/proto/roost/delivery/v1/delivery';
 import { change, earOf } from '../desk.ts';
 import type { Desk } from '../desk.ts';
+import { isFirst } from '../once.ts';
+import type { Signed } from '../once.ts';
 import { assertHeard } from '../standing.ts';
 import { deletePublicRoom, putPublicRoom, searchPublicRooms } from '../store/directory.ts';
 import type { MemberView } from '../vault.ts';
@@ -20,14 +22,15 @@ import type { MemberView } from '../vault.ts';
 export async function publishRoom(
   desk: Desk,
   request: PublishRoomRequest,
-  key: Uint8Array,
+  signed: Signed,
 ): Promise<PublishRoomResponse> {
   const ear = earOf(desk, request);
   const name = parseName(request.name);
   const linkWrapperKey = keyOf(request.linkWrapperKey, 'link_wrapper_key');
   const participantKey = keyOf(request.participantKey, 'participant_key');
   return await change(desk, ear, async (tx) => {
-    const view = await desk.vault.lockAsMember(tx, ear, key);
+    const view = await desk.vault.lockAsMember(tx, ear, signed.key);
+    if (!(await isFirst(desk, tx, view, signed))) return { response: {} };
     await assertMayPublish(desk, tx, view);
     const room = { id: view.row.id, name, earKey: request.earKey, linkWrapperKey, participantKey };
     const { publicRoomsMax } = desk.config.limits;
@@ -41,11 +44,12 @@ export async function publishRoom(
 export async function unpublishRoom(
   desk: Desk,
   request: UnpublishRoomRequest,
-  key: Uint8Array,
+  signed: Signed,
 ): Promise<UnpublishRoomResponse> {
   const ear = earOf(desk, request);
   return await change(desk, ear, async (tx) => {
-    const view = await desk.vault.lockAsMember(tx, ear, key);
+    const view = await desk.vault.lockAsMember(tx, ear, signed.key);
+    if (!(await isFirst(desk, tx, view, signed))) return { response: {} };
     await assertMayPublish(desk, tx, view);
     await deletePublicRoom(tx, view.row.id);
     return { response: {} };
