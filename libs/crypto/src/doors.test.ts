@@ -179,7 +179,7 @@ test('what one door seals the other opens, and nothing else', () => {
       for (const [, crypto] of doors) {
         expect(crypto.open(key, nonce, aad, sealed)).toStrictEqual(Uint8Array.from(plaintext));
         expect(crypto.open(key, nonce, aad, forged)).toBeUndefined();
-        expect(crypto.open(key, nonce, hex('ff'), sealed)).toBeUndefined();
+        expect(crypto.open(key, nonce, Uint8Array.of(...aad, 255), sealed)).toBeUndefined();
         expect(crypto.open(key, nonce, aad, sealed.subarray(0, 15))).toBeUndefined();
       }
     }),
