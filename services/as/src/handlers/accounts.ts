@@ -18,7 +18,8 @@ type AccountHandlers = Pick<
   'getHomeserver' | 'getPublicKeys' | 'publishConnectionPackage' | 'findUser'
 >;
 
-const CIPHERSUITES = [1];
+/** What groups may have here: suites with Ed25519 (`suites` of the DS). */
+const CIPHERSUITES = [1, 3];
 const MESSAGE_BYTES_MAX = 262_144;
 const HANDSHAKE_BYTES_MAX = 2_097_152;
 
