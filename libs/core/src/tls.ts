@@ -7,6 +7,8 @@ import { Failure } from './failure.ts';
 export class Writer {
   #bytes = new Uint8Array(256);
   #length = 0;
+  #text = '';
+  #textBytes = new Uint8Array(0);
 
   u8(value: number): this {
     return this.#number(value, 1);
@@ -40,7 +42,12 @@ export class Writer {
 
   /** `opaque x<V>` of UTF-8. */
   text(text: string): this {
-    return this.opaque(TEXT.encode(text));
+    // Lists have the same text in each entry, such as a domain; to encode it costs more than the rest.
+    if (text !== this.#text) {
+      this.#text = text;
+      this.#textBytes = TEXT.encode(text);
+    }
+    return this.opaque(this.#textBytes);
   }
 
   /** `optional<T>`: a presence byte, then the value. */
