@@ -3,11 +3,11 @@ import { Failure } from '@roost/core/failure';
 import { type GroupId, printId } from '@roost/core/ids';
 import { decodeContent, encodeContent, MESSAGE_ID_BYTES } from './content.ts';
 import { accountOf, type Core, ownClient } from './core.ts';
+import { draftGroup } from './groups.ts';
 import { addLine } from './history.ts';
 import type { Ledger, Turn } from './ledger.ts';
-import { newLeaf } from './links.ts';
 import { end } from './standing.ts';
-import { type Contact, contacts, type Group, groups, joinings } from './state.ts';
+import { type Contact, contacts, type Group, groups } from './state.ts';
 import { tasks } from './task.ts';
 
 /**
@@ -57,20 +57,7 @@ export function draftEntry(core: Core, turn: Turn, { group: id, request }: Conta
   const lane = printId(id);
   const before = turn.get(groups, lane);
   if (before?.standing === 'creating' || request === undefined) return;
-  const group: Group = {
-    id,
-    kind: 'dm',
-    title: '',
-    standing: 'creating',
-    keys: request.keys,
-    leaf: newLeaf(core).leaf,
-    members: [],
-    isLeaving: false,
-    isBehind: false,
-    lines: before?.lines ?? 0,
-  };
-  turn.put(groups, lane, group);
-  turn.put(joinings, lane, { sinceMs: core.clock.now() });
+  draftGroup(core, turn, { id, kind: 'dm', title: '', keys: request.keys });
 }
 
 /** The chat that took the place of another one, or the same. */

@@ -21,6 +21,7 @@ import {
   groups,
   type OwnLeaf,
   states,
+  joinings,
 } from './state.ts';
 import { sealTitle } from './titles.ts';
 
@@ -84,6 +85,26 @@ export async function found(
   turn.put(groups, printId(id), group);
   turn.put(states, printId(id), state);
   return group;
+}
+
+/** Writes a group down that we are about to enter by an external commit, with a leaf of its own. */
+export function draftGroup(
+  core: Core,
+  turn: Turn,
+  drafted: Pick<Group, 'id' | 'kind' | 'title' | 'keys'>,
+): void {
+  const lane = printId(drafted.id);
+  const group: Group = {
+    ...drafted,
+    standing: 'creating',
+    leaf: newLeaf(core).leaf,
+    members: [],
+    isLeaving: false,
+    isBehind: false,
+    lines: turn.get(groups, lane)?.lines ?? 0,
+  };
+  turn.put(groups, lane, group);
+  turn.put(joinings, lane, { sinceMs: core.clock.now() });
 }
 
 /** Where the messages of a group go to us. */

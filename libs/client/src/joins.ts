@@ -2,16 +2,15 @@ import { equal, toHex, utf8 } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import { printId, scopedWire } from '@roost/core/ids';
 import { type JoinerInfo, openJoinerInfo, verifyAttribution } from '@roost/identity/joining';
-import { decodeAddedLeaf } from '@roost/identity/leaf';
 import type { LeafLink } from '@roost/proto/roost/delivery/v1/delivery';
 import { type Core, ownClient } from './core.ts';
 import { joinKeys, usedPackage } from './key-packages.ts';
 import { isShared } from './handles.ts';
 import type { Turn } from './ledger.ts';
 import type { Outcome } from './lanes.ts';
-import { type DeclaredLeaf, memberOf } from './links.ts';
+import { membersIn } from './links.ts';
 import { usersOf } from './members.ts';
-import { type ClientState, leavesOf, parseTree } from './mls.ts';
+import type { ClientState } from './mls.ts';
 import { receiveEarly } from './rooms.ts';
 import { foundingOf, goOnIn, sameConversation, survives } from './same-people.ts';
 import { leafSigner } from './signers.ts';
@@ -121,14 +120,7 @@ export function verifiedMembers(
   tree: Uint8Array,
   links: readonly LeafLink[],
 ): Member[] {
-  const declared = new Map<string, DeclaredLeaf>();
-  for (const { addedLeaf } of links) {
-    const leaf = decodeAddedLeaf(addedLeaf);
-    declared.set(toHex(leaf.leafSignatureKey), leaf);
-  }
-  const members = leavesOf(parseTree(tree)).map((placed) =>
-    memberOf(core, keys, placed, declared.get(toHex(placed.leaf.signaturePublicKey))),
-  );
+  const members = membersIn(core, keys, tree, links);
   if (members.some(({ identity }) => identity === undefined)) {
     throw refuse('somebody in it is not who they say they are');
   }

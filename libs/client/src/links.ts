@@ -1,8 +1,9 @@
-import { equal } from '@roost/core/bytes';
+import { equal, toHex } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import { printId, printUserName } from '@roost/core/ids';
 import {
   type AddedLeaf,
+  decodeAddedLeaf,
   encodeAddedLeaf,
   makeLeafIdentity,
   openLink,
@@ -14,9 +15,10 @@ import {
 } from '@roost/identity/leaf';
 import { identityOf } from '@roost/mls/key-package';
 import { parseParticipantId } from '@roost/mls/room';
+import type { LeafLink } from '@roost/proto/roost/delivery/v1/delivery';
 import type { LeafNode } from 'ts-mls/leafNode.js';
 import { accountOf, type Core, credentialsOf, ownClient } from './core.ts';
-import type { PlacedLeaf } from './mls.ts';
+import { leavesOf, parseTree, type PlacedLeaf } from './mls.ts';
 import {
   contacts,
   type GroupKeys,
@@ -102,6 +104,23 @@ export function memberOf(
     if (error instanceof Failure) return member;
     throw error;
   }
+}
+
+/** The members of a tree by what the hub holds of their links; who does not prove it has no identity. */
+export function membersIn(
+  core: LinkCore,
+  keys: GroupKeys,
+  tree: Uint8Array,
+  links: readonly LeafLink[],
+): Member[] {
+  const declared = new Map<string, DeclaredLeaf>();
+  for (const { addedLeaf } of links) {
+    const leaf = decodeAddedLeaf(addedLeaf);
+    declared.set(toHex(leaf.leafSignatureKey), leaf);
+  }
+  return leavesOf(parseTree(tree)).map((placed) =>
+    memberOf(core, keys, placed, declared.get(toHex(placed.leaf.signaturePublicKey))),
+  );
 }
 
 /** Who is behind a leaf. Throws where its link, its link key or its participant id is another's. */

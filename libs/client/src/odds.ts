@@ -1,10 +1,10 @@
 import { Failure } from '@roost/core/failure';
-import { printId, scopedWire } from '@roost/core/ids';
+import { printId } from '@roost/core/ids';
 import { BadCommitKind } from '@roost/proto/roost/delivery/v1/delivery';
 import type { Core } from './core.ts';
-import { isTransient, type Outcome } from './lanes.ts';
+import type { Outcome } from './lanes.ts';
 import type { Turn } from './ledger.ts';
-import { leafSigner } from './signers.ts';
+import { reportBadCommit } from './report.ts';
 import { dropPending, end } from './standing.ts';
 import { type Group, groups } from './state.ts';
 import { type Task, tasks } from './task.ts';
@@ -64,24 +64,10 @@ export function atOddsFailure(): Failure {
   );
 }
 
-/** A report that the hub does not take changes nothing for us. */
 async function report(core: Core, group: Group, epoch: bigint): Promise<void> {
-  const { caller, ledger } = core;
   const lane = printId(group.id);
-  const request = {
-    groupId: scopedWire(group.id),
-    earKey: group.keys.earKey,
-    epoch,
-    kind: BadCommitKind.POLICY,
-  };
-  const price = { token: 'general' as const, sign: leafSigner(group.leaf) };
-  await caller
-    .ask(price, (options) => caller.services.delivery.reportBadCommit(request, options))
-    .catch((error: unknown) => {
-      if (!(error instanceof Failure) || isTransient(error)) throw error;
-      core.report(error);
-    });
-  await ledger.turn((turn) => {
+  await reportBadCommit(core, group, { epoch, kind: BadCommitKind.POLICY });
+  await core.ledger.turn((turn) => {
     const now = turn.get(groups, lane);
     if (now?.atOdds === undefined) return;
     turn.put(groups, lane, { ...now, atOdds: { ...now.atOdds, isReported: true } });

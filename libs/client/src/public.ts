@@ -3,21 +3,13 @@ import { Failure } from '@roost/core/failure';
 import { GroupId, printId, scopedWire } from '@roost/core/ids';
 import { encodeCommitAad, participantIdOf } from '@roost/identity/leaf';
 import { type Core, ownClient } from './core.ts';
-import { noGroup, registerHandle } from './groups.ts';
+import { draftGroup, noGroup, registerHandle } from './groups.ts';
 import { verifiedMembers } from './joins.ts';
 import type { Outcome } from './lanes.ts';
 import type { Turn } from './ledger.ts';
-import { declareOwn, leafIdentity, newLeaf } from './links.ts';
+import { declareOwn, leafIdentity } from './links.ts';
 import { leafSigner, newKeySigner } from './signers.ts';
-import {
-  type Group,
-  type GroupKeys,
-  groups,
-  joinings,
-  nextStates,
-  pendingCommits,
-  states,
-} from './state.ts';
+import { type GroupKeys, groups, joinings, nextStates, pendingCommits, states } from './state.ts';
 import { roomOf } from './titles.ts';
 
 /** What a client says before anybody makes or enters a public room. */
@@ -58,20 +50,7 @@ export function draftRoom(core: Core, turn: Turn, { id, name, keys }: FoundRoom)
   if (before !== undefined && before.standing !== 'gone') {
     throw new Failure('ALREADY_EXISTS', `you are in ${name} already`);
   }
-  const group: Group = {
-    id,
-    kind: 'public',
-    title: name,
-    standing: 'creating',
-    keys,
-    leaf: newLeaf(core).leaf,
-    members: [],
-    isLeaving: false,
-    isBehind: false,
-    lines: before?.lines ?? 0,
-  };
-  turn.put(groups, lane, group);
-  turn.put(joinings, lane, { sinceMs: core.clock.now() });
+  draftGroup(core, turn, { id, kind: 'public', title: name, keys });
 }
 
 /** Enters a public room by an external commit, which `settlePending` brings in. */

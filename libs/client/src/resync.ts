@@ -8,11 +8,12 @@ import type { Core } from './core.ts';
 import { noGroup } from './groups.ts';
 import { isTransient } from './lanes.ts';
 import type { Turn } from './ledger.ts';
-import { type DeclaredLeaf, memberOf } from './links.ts';
+import { membersIn } from './links.ts';
 import { leavesOf, parseTree } from './mls.ts';
+import { reportBadCommit } from './report.ts';
 import { leafSigner } from './signers.ts';
 import { dropPending, end } from './standing.ts';
-import { type Group, groups, type Member, nextStates, pendingCommits, states } from './state.ts';
+import { type Group, groups, nextStates, pendingCommits, states } from './state.ts';
 
 /**
  * Comes back into a group whose log does not lead from our epoch to the hub's: it was too long ago,
@@ -62,22 +63,12 @@ const KINDS = {
   'confirmation-tag': BadCommitKind.CONFIRMATION_TAG,
 } as const;
 
-/** Tells the hub. A report that it does not take changes nothing for us. */
 async function report(
   core: Core,
   group: Group,
   { epoch, kind }: NonNullable<NonNullable<Group['lost']>['bad']>,
 ): Promise<void> {
-  const { caller } = core;
-  const groupId = scopedWire(group.id);
-  const request = { groupId, earKey: group.keys.earKey, epoch, kind: KINDS[kind] };
-  const price = { token: 'general' as const, sign: leafSigner(group.leaf) };
-  await caller
-    .ask(price, (options) => caller.services.delivery.reportBadCommit(request, options))
-    .catch((error: unknown) => {
-      if (!(error instanceof Failure) || isTransient(error)) throw error;
-      core.report(error);
-    });
+  await reportBadCommit(core, group, { epoch, kind: KINDS[kind] });
   await core.ledger.turn((turn) => {
     const now = turn.get(groups, printId(group.id));
     if (now?.lost !== undefined) turn.put(groups, printId(group.id), { ...now, lost: {} });
@@ -108,18 +99,11 @@ async function comeBack(
   const { mls, clock, ledger } = core;
   const tree = info.ratchetTree?.tls ?? NOTHING;
   const { signing } = group.leaf;
-  const placed = leavesOf(parseTree(tree));
-  const own = placed.find(({ leaf }) => equal(leaf.signaturePublicKey, signing.publicKey));
-  const declared = info.links.map(({ addedLeaf }) => decodeAddedLeaf(addedLeaf));
-  const declaredOf = (key: Uint8Array): DeclaredLeaf | undefined =>
-    declared.find(({ leafSignatureKey }) => equal(leafSignatureKey, key));
-  const ownDeclared = declaredOf(signing.publicKey);
-  if (own === undefined || ownDeclared === undefined) throw noGroup();
-  const members = await core.trust.judge(() =>
-    placed.map((each): Member =>
-      memberOf(core, group.keys, each, declaredOf(each.leaf.signaturePublicKey)),
-    ),
-  );
+  const isOurs = (key: Uint8Array): boolean => equal(key, signing.publicKey);
+  const own = leavesOf(parseTree(tree)).find(({ leaf }) => isOurs(leaf.signaturePublicKey));
+  const members = await core.trust.judge(() => membersIn(core, group.keys, tree, info.links));
+  const declared = members.find(({ signatureKey }) => isOurs(signatureKey))?.addedLeaf ?? NOTHING;
+  if (own === undefined || declared.length === 0) throw noGroup();
   const keys = await mls.keyPackage({
     ...signing,
     identity: identityOf(own.leaf),
@@ -127,7 +111,7 @@ async function comeBack(
     nowMs: clock.now(),
   });
   const from = { groupInfo: info.groupInfo?.tls ?? NOTHING, tree };
-  const aad = encodeCommitAad({ added: [ownDeclared] });
+  const aad = encodeCommitAad({ added: [decodeAddedLeaf(declared)] });
   const made = await mls.externalCommit(from, keys, aad, { isResync: true });
   const { groupContext } = made.next;
   const before = ledger.get(states, lane)?.groupContext.epoch ?? 0n;
