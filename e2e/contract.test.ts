@@ -14,6 +14,7 @@ interface Rule {
   readonly services: readonly string[];
   readonly requestBytesMax: number;
   readonly service: string;
+  readonly limiterAway: string;
 }
 
 const root = join(import.meta.dirname, '..');
@@ -63,7 +64,9 @@ test('a method for services names them, and no other method does', () => {
 test('a method for services or operators is in a service of its own, and never federated', () => {
   for (const [path, rule] of entries) {
     const inside = rule.caller === 'CALLER_SERVICE' || rule.caller === 'CALLER_OPERATOR';
-    expect([path, /(Internal|Admin)Service\//.test(path)]).toEqual([path, inside]);
+    // What Envoy calls is named by Envoy.
+    const isNamedInside = /(Internal|Admin)Service\/|^\/envoy\./.test(path);
+    expect([path, isNamedInside]).toEqual([path, inside]);
     if (inside) expect([path, rule.federated]).toEqual([path, false]);
   }
 });
@@ -82,6 +85,15 @@ test('only what design §4 lists costs clients no token', () => {
     'DeliveryService/GetExternalSender',
     'TokenService/GetIssuerKeys',
     'TokenService/IssueTokens',
+  ]);
+});
+
+test('what leaves a trace is refused where nobody can count it, what is read passes', () => {
+  const refused = entries.filter(([, { limiterAway }]) => limiterAway === 'LIMITER_AWAY_REFUSE');
+  expect(refused.map(([path]) => path.replace(/^.*\//, '')).toSorted()).toEqual([
+    'BeginRegistration',
+    'FinishRegistration',
+    'RenewCredential',
   ]);
 });
 

@@ -110,7 +110,9 @@ export async function openHouse(): Promise<House> {
   );
   const { bindings, gate } = services;
   const listen = { host: '127.0.0.1', port: 0 };
-  const server = stack.use(await serve({ listen, bindings, callers: 'edge', log: silent }));
+  const server = stack.use(
+    await serve({ listen, bindings, callers: 'edge', gate: async () => {}, log: silent }),
+  );
   const open = stack.move();
   return {
     ...{ postmaster: cluster.pid(), databases, bare, bus, secret, gate },

@@ -33,5 +33,14 @@ export interface Limiter {
     key: string,
     cost: number,
     bucket: { readonly capacity: number; readonly refillPerSecond: number },
-  ): Promise<{ readonly ok: true } | { readonly ok: false; readonly retryAfterMs: number }>;
+  ): Promise<Taken>;
 }
+
+/**
+ * Taken; too much was asked for; or nobody could count it: never an error, as the rule of a method
+ * says what then becomes of a call.
+ */
+export type Taken =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly retryAfterMs: number }
+  | { readonly ok: false; readonly isAway: true };

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 
 import { expect, test } from '@jest/globals';
-import { Caller, type Rule, TokenClass } from '@roost/proto/roost/access/v1/access';
+import { Caller, LimiterAway, type Rule, TokenClass } from '@roost/proto/roost/access/v1/access';
+import * as externalAuth from '@roost/proto/envoy/service/auth/v3/external_auth';
+import * as rateLimit from '@roost/proto/envoy/service/ratelimit/v3/rls';
 import * as authentication from '@roost/proto/roost/authentication/v1/authentication';
 import * as delivery from '@roost/proto/roost/delivery/v1/delivery';
 import * as queue from '@roost/proto/roost/queue/v1/queue';
@@ -18,7 +20,7 @@ function isDefinition(value: unknown): value is ServiceDefinition {
   return typeof value === 'object' && value !== null && 'fullName' in value && 'methods' in value;
 }
 
-const definitions = [authentication, delivery, queue, tokens]
+const definitions = [externalAuth, rateLimit, authentication, delivery, queue, tokens]
   .flatMap((file) => Object.values<unknown>(file))
   .filter(isDefinition);
 
@@ -33,7 +35,9 @@ test('the rules that services start with are the ones in the table, method by me
       const { federated, services, requestBytesMax, service } = rule;
       const token = `TOKEN_CLASS_${nameIn(TokenClass, rule.token)}`;
       const caller = `CALLER_${nameIn(Caller, rule.caller)}`;
-      return [path, { token, caller, federated, services, requestBytesMax, service }] as const;
+      const limiterAway = `LIMITER_AWAY_${nameIn(LimiterAway, rule.limiterAway)}`;
+      const rest = { federated, services, requestBytesMax, service, limiterAway };
+      return [path, { token, caller, ...rest }] as const;
     }),
   );
   expect(Object.fromEntries(read)).toEqual(table);
@@ -48,6 +52,7 @@ test('who may call is decided by the rule alone, and the rest is denied', () => 
     services: ['aas'],
     requestBytesMax: 0,
     service: 'as',
+    limiterAway: LimiterAway.PASS,
   };
   const may = (caller: Caller, who: string) => isReachable({ ...rule, caller }, who);
   const byClients = [

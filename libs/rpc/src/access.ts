@@ -1,6 +1,7 @@
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { assert } from '@roost/core/assert';
-import { Caller, Rule, TokenClass } from '@roost/proto/roost/access/v1/access';
+import { Failure } from '@roost/core/failure';
+import { Caller, LimiterAway, Rule, TokenClass } from '@roost/proto/roost/access/v1/access';
 
 import type { MethodDefinition } from './definition.ts';
 
@@ -35,7 +36,36 @@ export function requireRule(path: string, method: MethodDefinition): Rule {
     (rule.caller === Caller.SERVICE) === rule.services.length > 0,
     `${path} names services if and only if services call it`,
   );
+  const isCounted = rule.token === TokenClass.EXEMPT && isForClients(rule);
+  assert(
+    (rule.limiterAway !== LimiterAway.UNSPECIFIED) === isCounted,
+    `${path} says what happens while the limiter is away if and only if clients call it for nothing`,
+  );
   return rule;
+}
+
+/** Whether a method is for clients, over the edge. */
+export function isForClients({ caller }: Rule): boolean {
+  return caller !== Caller.SERVICE && caller !== Caller.OPERATOR && caller !== Caller.UNSPECIFIED;
+}
+
+/** How the edge says that a token was spent on a call, and of which class. */
+export const TOKEN_CLASS_HEADER = 'roost-token-class';
+
+/** The class of token that a method costs, by its name; `undefined` where it costs none. */
+export function tokenClassOf({ token }: Rule): 'general' | 'contact' | undefined {
+  if (token === TokenClass.GENERAL) return 'general';
+  return token === TokenClass.CONTACT ? 'contact' : undefined;
+}
+
+/**
+ * Behind the edge: refuses a call on which the edge did not spend what its rule asks for. So an edge
+ * that forgot the token gate opens nothing.
+ */
+export function assertPaid(rule: Rule, header: string | readonly string[] | undefined): void {
+  const wanted = tokenClassOf(rule);
+  if (wanted !== undefined && header === wanted) return;
+  throw new Failure('TOKEN_REQUIRED', `this method costs a token of the class ${wanted ?? 'none'}`);
 }
 
 export function requestBytesMaxOf(rule: Rule): number {

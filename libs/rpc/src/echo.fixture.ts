@@ -2,13 +2,14 @@ import { parseDomain } from '@roost/core/ids';
 import type { Clock } from '@roost/core/time';
 import { nodeCrypto } from '@roost/crypto/node';
 import { Any } from '@roost/proto/google/protobuf/any';
-import { Caller, Rule, TokenClass } from '@roost/proto/roost/access/v1/access';
+import { Caller, LimiterAway, Rule, TokenClass } from '@roost/proto/roost/access/v1/access';
 
 import { type BindOptions, bind, type CallContext, type Handlers } from './service.ts';
 
 /** A service for the tests of this package, in ts-proto's shape, with one method for each rule. */
 
-function optionsOf(rule: Partial<Rule>) {
+/** The options of a method with this rule. */
+export function optionsOf(rule: Partial<Rule>) {
   const whole: Rule = {
     token: TokenClass.EXEMPT,
     caller: Caller.ANYONE,
@@ -16,10 +17,15 @@ function optionsOf(rule: Partial<Rule>) {
     services: [],
     requestBytesMax: 0,
     service: 'echo',
+    limiterAway: isCounted(rule) ? LimiterAway.PASS : LimiterAway.UNSPECIFIED,
     ...rule,
   };
   const encoded = Rule.encode(whole).finish();
   return { _unknownFields: { 400_010: [Uint8Array.of(encoded.length, ...encoded)] } };
+}
+
+function isCounted({ token, services, caller }: Partial<Rule>): boolean {
+  return token === undefined && services === undefined && caller !== Caller.OPERATOR;
 }
 
 function unary<const Name extends string>(name: Name, rule: Partial<Rule>) {
@@ -40,7 +46,7 @@ export const EchoDefinition = {
     open: unary('Open', {}),
     large: unary('Large', { requestBytesMax: 1 << 20 }),
     paid: unary('Paid', { token: TokenClass.GENERAL }),
-    newKey: unary('NewKey', { caller: Caller.NEW_KEY }),
+    newKey: unary('NewKey', { caller: Caller.NEW_KEY, limiterAway: LimiterAway.REFUSE }),
     client: unary('Client', { caller: Caller.CLIENT }),
     leaf: unary('Leaf', { caller: Caller.GROUP_MEMBER }),
     service: unary('Service', { caller: Caller.SERVICE, services: ['friend'] }),

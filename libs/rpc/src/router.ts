@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto';
-
 import { BrokenInvariant } from '@roost/core/assert';
 import { Failure } from '@roost/core/failure';
 import { TokenClass } from '@roost/proto/roost/access/v1/access';
 
-import { type CallerName, isReachable } from './access.ts';
+import { assertPaid, type CallerName, isReachable, TOKEN_CLASS_HEADER } from './access.ts';
+import { type Bucket, limitAddress, type Limiter } from './address-limit.ts';
 import { messagesIn, readMessage, readRequest } from './body.ts';
 import { PROOF_METADATA } from './call.ts';
 import type { Exchange } from './exchange.ts';
@@ -24,23 +23,11 @@ export interface Log {
 /** Checks and spends what a call costs, from its path and its authorization header alone. */
 export type TokenGate = (path: string, authorization: string) => Promise<void>;
 
-/** Token buckets by key; the shape of the port in `@roost/bus`. */
-export interface Limiter {
-  take(key: string, cost: number, bucket: Bucket): Promise<Taken>;
-}
-
-export interface Bucket {
-  readonly capacity: number;
-  readonly refillPerSecond: number;
-}
-
-type Taken = { readonly ok: true } | { readonly ok: false; readonly retryAfterMs: number };
-
 export interface RouterOptions {
   readonly bindings: readonly ServiceBinding[];
   /** Who calls over this listener. */
   readonly callers: CallerName;
-  /** Absent where an edge in front has checked the tokens. */
+  /** Absent where an edge in front checks the tokens: then each call has to say that it did. */
   readonly gate?: TokenGate | undefined;
   /** Limits the methods that cost no token, by address. */
   readonly limiter?: Limiter | undefined;
@@ -53,7 +40,6 @@ export interface RouterOptions {
   readonly log: Log;
 }
 
-const EXEMPT_BUCKET: Bucket = { capacity: 120, refillPerSecond: 2 };
 const UNARY_MS = 30_000;
 /** Requests of the services that are not ours: a name. */
 const FOREIGN_BYTES_MAX = 1_024;
@@ -176,17 +162,14 @@ export class Router {
   }
 
   async #charge(exchange: Exchange, { path, rule }: BoundMethod): Promise<void> {
-    const { gate, limiter, exemptBucket = EXEMPT_BUCKET } = this.#options;
+    const { gate, limiter, exemptBucket } = this.#options;
     if (rule.token !== TokenClass.EXEMPT) {
-      await gate?.(path, exchange.headers.authorization ?? '');
+      if (gate === undefined) assertPaid(rule, exchange.headers[TOKEN_CLASS_HEADER]);
+      else await gate(path, exchange.headers.authorization ?? '');
       return;
     }
     if (limiter === undefined || exchange.address === '') return;
-    const taken = await limiter.take(addressKey(exchange.address), 1, exemptBucket);
-    if (!taken.ok) {
-      const { retryAfterMs } = taken;
-      throw new Failure('RATE_LIMITED', 'too many calls from this address', { retryAfterMs });
-    }
+    await limitAddress(limiter, exchange.address, rule, exemptBucket);
   }
 
   #unaryMsOf({ headers }: Exchange): number {
@@ -261,19 +244,4 @@ function timeoutMs(header: string | readonly string[] | undefined): number | und
   const unit = UNIT_MS[match?.[2] ?? ''];
   if (match === null || unit === undefined) return undefined;
   return Math.min(Number(match[1]) * unit, 2 ** 31 - 1);
-}
-
-/** A key that does not show the address; of IPv6 the /64, which is what one subscriber has. */
-function addressKey(address: string): string {
-  const isV6 = address.includes(':') && !address.includes('.');
-  const whole = isV6 ? expanded(address).slice(0, 4).join(':') : address.replace(/^.*:/, '');
-  return `address.${createHash('sha256').update(whole).digest('hex').slice(0, 32)}`;
-}
-
-function expanded(address: string): string[] {
-  const [left = '', right = ''] = address.split('%')[0]?.split('::') ?? [];
-  const head = left === '' ? [] : left.split(':');
-  const tail = right === '' ? [] : right.split(':');
-  const zeros = Array.from({ length: Math.max(0, 8 - head.length - tail.length) }, () => '0');
-  return [...head, ...zeros, ...tail];
 }

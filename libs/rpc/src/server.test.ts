@@ -289,6 +289,12 @@ describe.each(['native', 'web'] as const)('over %s', (way) => {
     expect(keys[0]).not.toContain('127');
   });
 
+  test('without a gate a method that costs a token is closed', async () => {
+    const client = clientAt(await started());
+    const token = Uint8Array.of(1);
+    await expect(client.paid(hello, { token })).rejects.toEqual(refused('TOKEN_REQUIRED'));
+  });
+
   test('a server that is drained ends open calls well and refuses new ones', async () => {
     const entered = Promise.withResolvers<void>();
     const go = Promise.withResolvers<void>();
@@ -434,4 +440,29 @@ test('a stream outlives the time that a unary call has', async () => {
     for await (const _ of client.follow(hello, { deadlineMs: 60 })) seen++;
   };
   await expect(short()).rejects.toEqual(refused('UNAVAILABLE'));
+});
+
+test('behind the edge a call says of which class its token was, and forges nothing where there is a gate', async () => {
+  const header = 'roost-token-class';
+  const behind = await started();
+  const gate = async () => {
+    throw new Failure('TOKEN_REQUIRED', 'this costs a token');
+  };
+  const before = await started({}, { gate });
+  const heard = async (server: RunningServer, value: string | undefined) => {
+    const response = await fetch(`http://${server.address}/roost.echo.v1.EchoService/Paid`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/grpc-web+proto',
+        ...(value === undefined ? {} : { [header]: value }),
+      },
+      body: new Uint8Array(5),
+    });
+    return /grpc-status: ([0-9]+)/.exec(await response.text())?.[1];
+  };
+  expect(await heard(behind, 'general')).toBe('0');
+  for (const other of [undefined, '', 'contact', 'General', 'general, contact', 'exempt']) {
+    expect([other, await heard(behind, other)]).toEqual([other, '16']);
+  }
+  expect(await heard(before, 'general')).toBe('16');
 });

@@ -12,13 +12,15 @@ import { assert } from '@roost/core/assert';
 import { sleep } from '@roost/core/time';
 
 import type { CallerName } from './access.ts';
+import type { Bucket, Limiter } from './address-limit.ts';
 import { type Exchange, exchangeOfRequest, exchangeOfStream } from './exchange.ts';
 import type { Health } from './health.ts';
 import { reflectionOf } from './reflection.ts';
-import { type Bucket, type Limiter, type Log, Router, type TokenGate } from './router.ts';
+import { type Log, Router, type TokenGate } from './router.ts';
 import type { ServiceBinding } from './service.ts';
 
-export type { Bucket, Limiter, Log, TokenGate } from './router.ts';
+export type { Bucket, Limiter } from './address-limit.ts';
+export type { Log, TokenGate } from './router.ts';
 
 export interface ServeOptions {
   /** A TCP address (port 0: any free one) or the path of a Unix socket. */

@@ -4,9 +4,10 @@ import { ClientId, parseDomain, UserId, uuidOf } from '@roost/core/ids';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { makeProof, type ProofKey } from '@roost/identity/proof';
 import { Any } from '@roost/proto/google/protobuf/any';
+import { Caller, LimiterAway, type Rule, TokenClass } from '@roost/proto/roost/access/v1/access';
 
 import { clientOf, type Transport } from './call.ts';
-import { EchoDefinition, echoBinding, home, stoppedClock } from './echo.fixture.ts';
+import { EchoDefinition, echoBinding, home, optionsOf, stoppedClock } from './echo.fixture.ts';
 import { localClient } from './local.ts';
 import { bind, type Incoming, type KeyOf, type VerifiedProof } from './service.ts';
 
@@ -164,6 +165,15 @@ test('a method without a rule, a handler or a finder of keys does not start', ()
     'has an access rule',
   );
   expect(() => start({ open }, {})).toThrow('has a handler');
+  const careless: Partial<Rule>[] = [
+    { limiterAway: LimiterAway.UNSPECIFIED },
+    { token: TokenClass.GENERAL, limiterAway: LimiterAway.PASS },
+    { caller: Caller.OPERATOR, limiterAway: LimiterAway.REFUSE },
+  ];
+  for (const rule of careless) {
+    const method = { ...open, options: optionsOf(rule) };
+    expect(() => start({ open: method }, { open: echo })).toThrow('while the limiter is away');
+  }
   expect(() => start({ client }, { client: echo })).toThrow('somebody finds the key');
 });
 

@@ -41,7 +41,13 @@ export async function runningAs(config: Partial<AsConfig> = {}) {
     );
   const service = await open();
   const listen = { host: '127.0.0.1', port: 0 };
-  const server = await serve({ listen, callers: 'edge', bindings: service.bindings, log });
+  const server = await serve({
+    listen,
+    callers: 'edge',
+    bindings: service.bindings,
+    gate: async () => {},
+    log,
+  });
   const channel = connect(server.address);
   const signing = { crypto: nodeCrypto, clock, audience: home };
   return {

@@ -108,7 +108,7 @@ async function start(
   const service = await openQs(config, ports);
   const { bindings } = service;
   const listen = { host: '127.0.0.1', port: 0 };
-  const server = await serve({ listen, bindings, callers: 'edge', log });
+  const server = await serve({ listen, bindings, callers: 'edge', gate: async () => {}, log });
   const channel: Channel = connect(server.address);
   let last: Outgoing | undefined;
   const recording: Transport = {

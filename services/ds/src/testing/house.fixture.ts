@@ -79,7 +79,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
   stack.defer(async () => await ds.close());
   const listen = { host: '127.0.0.1', port: 0 };
   const server = stack.use(
-    await serve({ listen, bindings: [...ds.bindings], callers: 'edge', log }),
+    await serve({ listen, bindings: [...ds.bindings], callers: 'edge', gate: async () => {}, log }),
   );
   const channel = stack.use(connect(server.address));
   const signing = { crypto: nodeCrypto, clock, audience: home };

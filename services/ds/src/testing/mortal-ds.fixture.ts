@@ -73,7 +73,7 @@ async function open({ database: config, bus, transportKey, hubKey }: Place) {
   stack.defer(async () => await ds.close());
   const listen = { host: '127.0.0.1', port: 0 };
   const { address } = stack.use(
-    await serve({ listen, bindings: [...ds.bindings], callers: 'edge', log }),
+    await serve({ listen, bindings: [...ds.bindings], callers: 'edge', gate: async () => {}, log }),
   );
   process.stdout.write(`${address}\n`);
   return stack;
