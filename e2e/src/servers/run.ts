@@ -130,10 +130,11 @@ each() {
     [ -e "$file" ] || continue
     pid=\${file##*/}
     read -r signal start < "$file"
-    if is_ours "$pid" "$start"; then left=1; kill -"\${1:-$signal}" "$pid" 2>/dev/null; else rm -f "$file"; fi
+    if is_ours "$pid" "$start"; then left=1; kill -"\${1:-$signal}" "$pid"; kill -CONT "$pid"; else rm -f "$file"; fi
   done
 }
 folder=$1
+exec 2>/dev/null
 each ''
 tries=0
 while each 0; [ "$left" = 1 ] && [ "$tries" -lt 50 ]; do tries=$((tries + 1)); sleep 0.1; done

@@ -7,12 +7,15 @@ import { migrate, readMigrations } from '@roost/postgres/migrate';
 export class FreshDatabase extends Database {
   /** For what makes its own connections: a second process, a pool of another size. */
   readonly config: DatabaseConfig;
+  /** As its owner, where it has one. */
+  readonly owner: DatabaseConfig;
   readonly name: string;
 
-  constructor(name: string, connectionsMax: number) {
+  constructor(name: string, connectionsMax: number, owner?: string) {
     const config = configOf(name);
     super(config, connectionsMax);
     this.config = config;
+    this.owner = configOf(name, owner);
     this.name = name;
   }
 
@@ -23,31 +26,59 @@ export class FreshDatabase extends Database {
   }
 }
 
+export interface FreshOptions {
+  readonly connectionsMax?: number;
+  /** A role that owns it, and that alone may enter beside the superuser; made where it is not there. */
+  readonly owner?: string | undefined;
+}
+
 /**
  * Makes a database with the migrations of a service (`new URL('../migrations', import.meta.url)`), or an
  * empty one. The first of a run migrates a template; the others are copies of its files.
  */
 export async function freshDatabase(
   migrations?: URL,
-  { connectionsMax = 10 }: { readonly connectionsMax?: number } = {},
+  { connectionsMax = 10, owner }: FreshOptions = {},
 ): Promise<FreshDatabase> {
   await using server = new Database(configOf(undefined), 1);
-  const template = migrations === undefined ? 'template0' : await migrated(server, migrations);
+  // A lock of the session, as CREATE DATABASE does not run in a transaction; the pool has one connection.
+  await server.query({ text: `SELECT pg_advisory_lock(${LOCK_KEY})` });
+  if (owner !== undefined) await ensureRole(server, owner);
+  const template =
+    migrations === undefined ? 'template0' : await migrated(server, migrations, owner);
+  await server.query({ text: `SELECT pg_advisory_unlock(${LOCK_KEY})` });
   const name = `roost_test_${randomBytes(8).toString('hex')}`;
+  const owned = owner === undefined ? '' : `OWNER "${owner}"`;
   await server.query({
-    text: `CREATE DATABASE "${name}" TEMPLATE "${template}" STRATEGY file_copy`,
+    text: `CREATE DATABASE "${name}" ${owned} TEMPLATE "${template}" STRATEGY file_copy`,
   });
-  return new FreshDatabase(name, connectionsMax);
+  if (owner !== undefined) {
+    await server.query({ text: `REVOKE ALL ON DATABASE "${name}" FROM PUBLIC` });
+  }
+  return new FreshDatabase(name, connectionsMax, owner);
 }
 
-async function migrated(server: Database, migrations: URL): Promise<string> {
-  const hash = createHash('sha256');
+async function ensureRole(server: Database, name: string): Promise<void> {
+  assert(/^[a-z_]+$/.test(name), 'a role is called by a plain word');
+  const [found] = await server.query({
+    text: 'SELECT FROM pg_roles WHERE rolname = $1',
+    values: [name],
+  });
+  // Its password is its name: the server is a test's own.
+  const password = `LOGIN PASSWORD '${name}'`;
+  if (found === undefined) await server.query({ text: `CREATE ROLE "${name}" ${password}` });
+}
+
+async function migrated(
+  server: Database,
+  migrations: URL,
+  owner: string | undefined,
+): Promise<string> {
+  const hash = createHash('sha256').update(`${owner ?? ''}\n`);
   for (const { name, sha256 } of await readMigrations(migrations))
     hash.update(`${name} ${sha256}\n`);
   const template = `roost_template_${hash.digest('hex').slice(0, 16)}`;
 
-  // A lock of the session, as CREATE DATABASE does not run in a transaction; the pool has one connection.
-  await server.query({ text: `SELECT pg_advisory_lock(${LOCK_KEY})` });
   const [found] = await server.query({
     text: 'SELECT FROM pg_database WHERE datname = $1',
     values: [template],
@@ -55,15 +86,15 @@ async function migrated(server: Database, migrations: URL): Promise<string> {
   if (found === undefined) {
     const unfinished = `${template}_new`;
     await server.query({ text: `DROP DATABASE IF EXISTS "${unfinished}" WITH (FORCE)` });
-    await server.query({ text: `CREATE DATABASE "${unfinished}" STRATEGY file_copy` });
+    const owned = owner === undefined ? '' : `OWNER "${owner}"`;
+    await server.query({ text: `CREATE DATABASE "${unfinished}" ${owned} STRATEGY file_copy` });
     {
-      await using database = new Database(configOf(unfinished), 1);
+      await using database = new Database(configOf(unfinished, owner), 1);
       await migrate(database, migrations);
     }
     await waitUntilAlone(server, unfinished);
     await server.query({ text: `ALTER DATABASE "${unfinished}" RENAME TO "${template}"` });
   }
-  await server.query({ text: `SELECT pg_advisory_unlock(${LOCK_KEY})` });
   return template;
 }
 
@@ -78,7 +109,7 @@ async function waitUntilAlone(server: Database, name: string): Promise<void> {
 const LOCK_KEY = 0x7465_7374;
 
 /** The server of `tools/postgres-up.mjs`; `undefined` is the database to give orders from. */
-function configOf(database: string | undefined): DatabaseConfig {
+function configOf(database: string | undefined, role?: string): DatabaseConfig {
   const given = process.env['ROOST_TEST_POSTGRES'];
   assert(
     given !== undefined,
@@ -86,8 +117,12 @@ function configOf(database: string | undefined): DatabaseConfig {
   );
   const url = new URL(given);
   if (database !== undefined) url.pathname = `/${database}`;
-  if (url.hostname !== '') return { url: url.href };
+  if (url.hostname !== '') {
+    if (role !== undefined) [url.username, url.password] = [role, role];
+    return { url: url.href };
+  }
   const host = url.searchParams.get('host');
   assert(host !== null, 'the embedded server is named by its folder');
-  return { host, user: 'postgres', database: database ?? 'postgres' };
+  const as = role === undefined ? { user: 'postgres' } : { user: role, password: role };
+  return { host, ...as, database: database ?? 'postgres' };
 }
