@@ -1,8 +1,9 @@
-import { Failure } from '@roost/core/failure';
+import { Failure, REASONS } from '@roost/core/failure';
 
 import { isReachable } from './access.ts';
 import { type Client, clientOf, type Outgoing, type Transport } from './call.ts';
 import type { ServiceDefinition } from './definition.ts';
+import { observeLocalCall } from './observe.ts';
 import { type BoundMethod, type Incoming, type ServiceBinding, unknownMethod } from './service.ts';
 import { CODES, errorOf, ServerError, statusOf } from './status.ts';
 
@@ -30,10 +31,15 @@ export function localTransport(bindings: readonly ServiceBinding[], as: string):
       const method = find(call.path);
       if (method.kind !== 'unary') throw unknownMethod();
       using patience = new Patience(call);
+      const observed = observeLocalCall(call.path);
       try {
-        const answer = method.answer(incoming(call, as, patience.signal));
-        return await Promise.race([answer, patience.ended]);
+        const answer = observed.run(() => method.answer(incoming(call, as, patience.signal)));
+        const answered = await Promise.race([answer, patience.ended]);
+        observed.ended(CODES.OK);
+        return answered;
       } catch (error) {
+        if (error instanceof Failure) observed.ended(CODES[REASONS[error.reason]], error);
+        else observed.ended(CODES.INTERNAL);
         throw asHeard(error, call.signal);
       }
     },

@@ -9,9 +9,10 @@ import { PROOF_METADATA } from './call.ts';
 import type { Exchange } from './exchange.ts';
 import { fromBase64 } from './frames.ts';
 import { answerHealth, HEALTH_PATH, type Health } from './health.ts';
+import { observeCall, type ObservedCall, openedBy, UNKNOWN_METHOD, unobserved } from './observe.ts';
 import { REFLECTION_PATHS, type Reflection } from './reflection.ts';
 import { type BoundMethod, type Incoming, type ServiceBinding, unknownMethod } from './service.ts';
-import { CODES, INTERNAL, OK, statusOf } from './status.ts';
+import { type CallStatus, CODES, INTERNAL, OK, statusOf } from './status.ts';
 
 /** The part of a logger that is used here (pino's shape). */
 export interface Log {
@@ -67,6 +68,7 @@ class Deadline {
 
 interface Call {
   readonly exchange: Exchange;
+  readonly observed: ObservedCall;
   readonly signal: AbortSignal;
   readonly deadline: Deadline;
 }
@@ -102,20 +104,30 @@ export class Router {
 
   async take(exchange: Exchange): Promise<void> {
     const controller = new AbortController();
-    const call = { exchange, signal: controller.signal, deadline: new Deadline(controller) };
+    const observed = this.#observe(exchange);
+    const { signal } = controller;
+    const call = { exchange, observed, signal, deadline: new Deadline(controller) };
     this.#open.add(controller);
     exchange.onGone(() => controller.abort(GONE));
     try {
       call.deadline.set(this.#unaryMsOf(exchange));
       const method = this.#find(exchange.path);
-      const last = await until(call.signal, this.#answer(call, method));
+      const answer = observed.run(() => this.#answer(call, method));
+      const last = await until(call.signal, answer);
       exchange.finish(OK, last);
+      observed.ended(OK.code);
     } catch (error) {
       this.#refuse(call, error);
     } finally {
       call.deadline.set(undefined);
       this.#open.delete(controller);
     }
+  }
+
+  /** Nobody from outside has a say in what is traced, nor in what a call is named. */
+  #observe({ path }: Exchange): ObservedCall {
+    if (path === HEALTH_PATH) return unobserved;
+    return observeCall(this.#methods.has(path) ? path : UNKNOWN_METHOD, undefined);
   }
 
   #find(path: string): BoundMethod | undefined {
@@ -132,7 +144,7 @@ export class Router {
     return this.#options.reflection !== undefined && REFLECTION_PATHS.has(path);
   }
 
-  async #answer({ exchange, signal, deadline }: Call, method: BoundMethod | undefined) {
+  async #answer({ exchange, observed, signal, deadline }: Call, method: BoundMethod | undefined) {
     const { health, reflection } = this.#options;
     if (method === undefined && exchange.path === HEALTH_PATH) {
       return answerHealth(await readMessage(exchange.body, FOREIGN_BYTES_MAX), health);
@@ -154,7 +166,7 @@ export class Router {
     if (method.kind === 'unary') return method.answer(incoming);
     // A stream may last; only its request had to come in time.
     deadline.set(timeoutMs(exchange.headers['grpc-timeout']));
-    for await (const message of method.answer(incoming)) {
+    for await (const message of openedBy(observed, method.answer(incoming))) {
       await exchange.send(message);
       if (signal.aborted) break;
     }
@@ -179,17 +191,22 @@ export class Router {
     );
   }
 
-  #refuse({ exchange, signal }: Call, thrown: unknown): void {
+  #refuse({ exchange, observed, signal }: Call, thrown: unknown): void {
     // After an abort whatever was thrown is its consequence: the cause is what the caller hears.
     const error: unknown = signal.aborted ? signal.reason : thrown;
+    const status = this.#statusOf(exchange, error);
+    exchange.finish(status);
+    if (error === GONE) observed.ended(CODES.CANCELLED);
+    else observed.ended(status.code, error instanceof Failure ? error : undefined);
+  }
+
+  #statusOf({ path }: Exchange, error: unknown): CallStatus {
     if (error === DEADLINE) {
-      exchange.finish({ code: CODES.DEADLINE_EXCEEDED, message: DEADLINE.message });
-    } else if (error instanceof Failure) {
-      exchange.finish(statusOf(error));
-    } else {
-      this.#options.log.error({ method: exchange.path, ...loggable(error) }, 'a call failed');
-      exchange.finish(INTERNAL);
+      return { code: CODES.DEADLINE_EXCEEDED, message: DEADLINE.message };
     }
+    if (error instanceof Failure) return statusOf(error);
+    this.#options.log.error({ method: path, ...loggable(error) }, 'a call failed');
+    return INTERNAL;
   }
 }
 
