@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { toHex } from '@roost/core/bytes';
 import { GroupId, parseDomain, parseUuid } from '@roost/core/ids';
 import { nodeCrypto } from '@roost/crypto/node';
 import fc from 'fast-check';
@@ -11,6 +12,7 @@ import {
   openFanOut,
   partitionOf,
   sealFanOut,
+  traceOfFanOut,
   type BusEvent,
 } from './frames.ts';
 
@@ -34,6 +36,9 @@ const fanOut = fc.record({
   recipients: fc.array(fc.record({ handle: bytes32, pushKey: bytes32, extra: fc.uint8Array() })),
   groupEvent: fc.uint8Array(),
 });
+const tracedFanOut = fc
+  .tuple(fanOut, fc.uint8Array({ minLength: 24, maxLength: 24 }))
+  .map(([parts, trace]) => ({ ...parts, trace }));
 const answer = fc.record({
   marks: fc.array(fc.record({ groupId, mark: pair })),
   gone: fc.array(fc.record({ groupId, handle: bytes32 })),
@@ -79,6 +84,28 @@ test('a fan-out opens under its key and at its place alone', () => {
       const elsewhere = { groupId: place.groupId, number: other.number, prev: place.prev, sealed };
       if (comparePairs(other.number, place.number) === 0) return;
       expect(openFanOut(nodeCrypto, key, elsewhere)).toBeUndefined();
+    }),
+  );
+});
+
+test('a fan-out keeps its trace, which is inside of the seal, and one without is as it always was', () => {
+  const key = new Uint8Array(32).fill(1);
+  const where = {
+    groupId: GroupId.fromText('00112233-4455-4677-8899-aabbccddeeff@a.example', 'g'),
+  };
+  const place = { ...where, number: { incarnation: 1, n: 2n }, prev: { incarnation: 1, n: 1n } };
+  fc.assert(
+    fc.property(tracedFanOut, ({ trace, ...parts }) => {
+      const traced = sealFanOut(nodeCrypto, key, place, { ...parts, trace });
+      expect(openFanOut(nodeCrypto, key, { ...place, sealed: traced })).toEqual({
+        ...parts,
+        trace,
+      });
+      expect(traceOfFanOut(nodeCrypto, key, { ...place, sealed: traced })).toEqual(trace);
+      expect(toHex(traced)).not.toContain(toHex(trace));
+      const plain = sealFanOut(nodeCrypto, key, place, parts);
+      expect(traced.length - plain.length).toBe(24);
+      expect(traceOfFanOut(nodeCrypto, key, { ...place, sealed: plain })).toBeUndefined();
     }),
   );
 });

@@ -1,6 +1,6 @@
 import { assert } from '@roost/core/assert';
 import { DOMAIN_BYTES_MAX, GroupId, parseDomain, writeScoped, type Domain } from '@roost/core/ids';
-import { decodeAll, encode, type Reader, type Writer } from '@roost/core/tls';
+import { decodeAll, encode, Reader, type Writer } from '@roost/core/tls';
 import type { Crypto } from '@roost/crypto/crypto';
 import { openSealed, sealRandom } from '@roost/crypto/sealed';
 
@@ -27,6 +27,8 @@ export interface Pair {
 }
 
 export interface FanOut {
+  /** Where the event stands in a trace that is exported (`trace.ts`); none but for those. */
+  readonly trace?: Uint8Array | undefined;
   readonly recipients: readonly Recipient[];
   readonly groupEvent: Uint8Array;
 }
@@ -127,10 +129,13 @@ export function sealFanOut(
   crypto: Crypto,
   transportKey: Uint8Array,
   place: FanOutPlace,
-  { recipients, groupEvent }: FanOut,
+  { trace, recipients, groupEvent }: FanOut,
 ): Uint8Array<ArrayBuffer> {
   const plaintext = encode((writer) => {
-    writer.u16(VERSION).vector(recipients, (each, { handle, pushKey, extra }) => {
+    // Nothing is different for what is not traced, so that a receiver of yesterday reads it too.
+    if (trace === undefined || trace.length === 0) writer.u16(VERSION);
+    else writer.u16(TRACED_VERSION).fixed(trace);
+    writer.vector(recipients, (each, { handle, pushKey, extra }) => {
       assert(
         handle.length === HANDLE_BYTES && pushKey.length === PUSH_KEY_BYTES,
         'both are 32 bytes',
@@ -151,8 +156,9 @@ export function openFanOut(
   const plaintext = openSealed(crypto, transportKey, placeAad(place), sealed);
   if (plaintext === undefined) return undefined;
   return decodeAll(plaintext, 'FanOut', (reader) => {
-    reader.version(VERSION);
+    const trace = readTrace(reader);
     return {
+      ...(trace === undefined ? {} : { trace }),
       recipients: reader.vector(RECIPIENTS_MAX, (each) => ({
         handle: each.fixed(HANDLE_BYTES),
         pushKey: each.fixed(PUSH_KEY_BYTES),
@@ -163,10 +169,29 @@ export function openFanOut(
   });
 }
 
+/** The trace of a FanOut, for who carries it and need not know the rest. */
+export function traceOfFanOut(
+  crypto: Crypto,
+  transportKey: Uint8Array,
+  { sealed, ...place }: FanOutPlace & { readonly sealed: Uint8Array },
+): Uint8Array | undefined {
+  const plaintext = openSealed(crypto, transportKey, placeAad(place), sealed);
+  return plaintext === undefined ? undefined : readTrace(new Reader(plaintext, 'FanOut'));
+}
+
 const VERSION = 1;
+/** Of a FanOut that carries a trace. */
+const TRACED_VERSION = 2;
+/** A trace id and a span id. */
+export const TRACE_BYTES = 24;
 
 /** In the order of their numbers, from 1. */
 const KINDS = ['event', 'gap', 'head'] as const;
+
+function readTrace(reader: Reader): Uint8Array | undefined {
+  const version = reader.version(VERSION, TRACED_VERSION);
+  return version === TRACED_VERSION ? reader.fixed(TRACE_BYTES) : undefined;
+}
 
 function placeAad({ groupId, number, prev }: FanOutPlace): Uint8Array {
   return encode((writer) => {

@@ -11,6 +11,7 @@ import {
 } from '@opentelemetry/api';
 import { fromHex, toHex } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
+import { TRACE_BYTES } from './frames.ts';
 
 /**
  * Where a piece of work stands in the traces of OpenTelemetry: what crosses the bus, the outbox and the
@@ -20,9 +21,6 @@ export type Trace = Context;
 
 /** Work that belongs to nobody's request. */
 export const untraced: Trace = ROOT_CONTEXT;
-
-/** As a FanOut carries it: trace id, span id. */
-export const TRACE_BYTES = 24;
 
 /** The trace of whoever calls. */
 export function traceHere(): Trace {

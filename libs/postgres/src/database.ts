@@ -4,6 +4,7 @@ import { MINUTE_MS, SECOND_MS, backoffMs, sleep } from '@roost/core/time';
 import pg from 'pg';
 import { isAborted, isRetryable, translate } from './errors.ts';
 import type { Executor, Query } from './executor.ts';
+import { inSpan, noteStatement } from './trace.ts';
 import { types } from './types.ts';
 
 /** Where a database is: a URL, or a host (a folder, for a unix socket), role and name. */
@@ -41,12 +42,20 @@ export class Database implements Executor, AsyncDisposable {
 
   /** Runs one query outside of any transaction. */
   async query<Row extends object>({ name, text, values }: Query): Promise<Row[]> {
-    try {
-      const result = await this.#pool.query<Row>(queryConfig(name, text, values, STATEMENT_MS));
-      return result.rows;
-    } catch (error) {
-      throw translate(error, name);
-    }
+    return await inSpan(name ?? 'query', async () => {
+      try {
+        const result = await this.#pool.query<Row>(queryConfig(name, text, values, STATEMENT_MS));
+        return result.rows;
+      } catch (error) {
+        throw translate(error, name);
+      }
+    });
+  }
+
+  /** Connections that are open, those of them that nobody uses, and who waits for one. */
+  get connections(): { readonly open: number; readonly idle: number; readonly waiting: number } {
+    const { totalCount: open, idleCount: idle, waitingCount: waiting } = this.#pool;
+    return { open, idle, waiting };
   }
 
   /**
@@ -58,6 +67,14 @@ export class Database implements Executor, AsyncDisposable {
     fn: (tx: Executor) => Promise<T>,
     options: TransactionOptions = {},
   ): Promise<T> {
+    return await inSpan('transaction', () => this.#attempts(fn, options));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#pool.ending) await this.#pool.end();
+  }
+
+  async #attempts<T>(fn: (tx: Executor) => Promise<T>, options: TransactionOptions): Promise<T> {
     for (let attempt = 0; ; attempt++) {
       try {
         return await this.#attempt(fn, options);
@@ -69,10 +86,6 @@ export class Database implements Executor, AsyncDisposable {
         await sleep(backoffMs(attempt, RETRY_FIRST_MS, RETRY_LAST_MS, Math.random()));
       }
     }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#pool.ending) await this.#pool.end();
   }
 
   async #attempt<T>(fn: (tx: Executor) => Promise<T>, options: TransactionOptions): Promise<T> {
@@ -118,6 +131,7 @@ class Transaction implements Executor {
 
   async query<Row extends object>({ name, text, values }: Query): Promise<Row[]> {
     assert(this.#open, 'a transaction is not used after its end');
+    noteStatement(name);
     return (await this.#run<Row>(name, text, values)).rows;
   }
 
