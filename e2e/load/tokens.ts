@@ -4,6 +4,7 @@ import { KeyRing } from '@roost/aas/key-ring';
 import { classOf } from '@roost/aas/rules';
 import { openAas } from '@roost/aas/service';
 import { Spender } from '@roost/aas/spender';
+import { MemoryLimiter } from '@roost/bus/memory';
 import { ClientId, clientWire, UserId, uuidOf } from '@roost/core/ids';
 import { DAY_MS, systemClock } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
@@ -35,7 +36,7 @@ export const tokens: Scenario = {
     const gate = new Gate({ ring, spender, classOf, domain, crypto });
     const { signal } = new AbortController();
     const direct = await measureGate(bench, house, all.slice(0, all.length / 2), {
-      ...{ key, check: (header) => gate.check(SEND, header, signal) },
+      ...{ key, check: async (header) => void (await gate.check(SEND, header, signal)) },
     });
     const local = await measureGate(bench, house, all.slice(all.length / 2), {
       ...{ key, check: (header) => house.gate(SEND, header) },
@@ -72,12 +73,16 @@ async function draw(bench: Bench, house: House) {
   const quantities = { general: count, contact: count };
   const aas = await openAas(
     { domain, quantities, issuerThreads: 1, secretKey },
-    { ...ports, authentication: anAsThatKnows(keys.publicKey) },
+    {
+      ...ports,
+      limiter: new MemoryLimiter(systemClock),
+      authentication: anAsThatKnows(keys.publicKey),
+    },
   );
   stack.defer(() => aas.close());
 
   const client = clientOf(TokenServiceDefinition, localTransport(aas.bindings, 'edge'), signing);
-  const published = ring.published();
+  const published = await ring.published();
   const { spki } =
     published.find((each) => each.tokenClass === 'general' && each.state === 'current') ?? {};
   if (spki === undefined) throw new Error('there is a key that issues');

@@ -36,10 +36,15 @@ export class Gate {
     this.#challengeDigest = challengeDigest(parts.crypto, newChallenge(parts.domain));
   }
 
-  async check(path: string, authorization: string, signal: AbortSignal): Promise<void> {
+  /** What the call costs, once that is spent; a refusal is thrown. */
+  async check(
+    path: string,
+    authorization: string,
+    signal: AbortSignal,
+  ): Promise<TokenClass | 'exempt'> {
     const wanted = this.#classOf(path);
     if (wanted === undefined) throw new Failure('METHOD_UNKNOWN', 'there is no such method');
-    if (wanted === 'exempt') return;
+    if (wanted === 'exempt') return wanted;
     if (authorization === '') {
       throw new Failure('TOKEN_REQUIRED', `this method costs a token of the class ${wanted}`);
     }
@@ -57,5 +62,6 @@ export class Gate {
       throw new Failure('TOKEN_INVALID', 'the token does not verify');
     }
     await this.#spender.spend({ keyNumber: key.keyNumber, nonce: token.nonce, signal });
+    return wanted;
   }
 }

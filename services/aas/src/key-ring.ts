@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { assert } from '@roost/core/assert';
 import { toHex } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
-import type { Clock } from '@roost/core/time';
+import { type Clock, MINUTE_MS } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import { openSealed, sealRandom } from '@roost/crypto/sealed';
 import type { IssuerKey, TokenClass } from '@roost/identity/issuer-keys';
@@ -11,7 +11,7 @@ import { exportIssuerKey, generateIssuerKey } from '@roost/tokens/node/issuer';
 import { importPublicKey } from '@roost/tokens/node/verifier';
 import { tokenKeyId as keyIdOf } from '@roost/tokens/token';
 import { CLASS_NUMBERS } from './domain/allowance.ts';
-import { missingWindows, stateOf } from './domain/rotation.ts';
+import { type KeyWindow, missingWindows, stateOf } from './domain/rotation.ts';
 import { IssuerPool } from './issuer-pool.ts';
 import * as store from './store.ts';
 
@@ -38,6 +38,7 @@ export class KeyRing implements AsyncDisposable {
   readonly #pools = new Map<string, IssuerPool>();
   #keys = new Map<string, RingKey>();
   #lastLoadMs = 0;
+  #rotating: Promise<void> | undefined;
 
   constructor(ports: Ports) {
     this.#ports = ports;
@@ -45,6 +46,13 @@ export class KeyRing implements AsyncDisposable {
 
   /** Makes the keys that are missing, drops the retired ones, and loads all. */
   async rotate(): Promise<void> {
+    this.#rotating ??= this.#rotate().finally(() => {
+      this.#rotating = undefined;
+    });
+    await this.#rotating;
+  }
+
+  async #rotate(): Promise<void> {
     const { database } = this.#ports;
     await this.#load();
     if (!this.#needsRotation()) return;
@@ -60,7 +68,7 @@ export class KeyRing implements AsyncDisposable {
       const existing = await store.findKeys(tx);
       const now = this.#ports.clock.now();
       for (const key of existing) {
-        if (stateOf(key, now) === 'retired') await store.dropKey(tx, key.keyNumber);
+        if (isForgotten(key, now)) await store.dropKey(tx, key.keyNumber);
       }
       for (const tokenClass of CLASSES) {
         const classNumber = CLASS_NUMBERS[tokenClass];
@@ -74,23 +82,22 @@ export class KeyRing implements AsyncDisposable {
     await this.#load();
   }
 
-  /** The key by its id, where its tokens are redeemed now. */
+  /**
+   * The key by its id, where its tokens are redeemed now. One that does not issue here yet is: a replica
+   * whose clock is ahead may have issued under it already.
+   */
   async redeemable(tokenKeyId: Uint8Array): Promise<RingKey | undefined> {
-    const id = toHex(tokenKeyId);
-    // Another replica may have rotated; asking the database is bounded, or garbage would do it.
-    if (!this.#keys.has(id) && this.#ports.clock.now() - this.#lastLoadMs > RELOAD_MS) {
-      await this.#load();
-    }
-    const key = this.#keys.get(id);
-    const state = key && stateOf(key, this.#ports.clock.now());
-    return state === 'current' || state === 'previous' ? key : undefined;
+    const key = await this.#find(tokenKeyId);
+    return key && stateOf(key, this.#ports.clock.now()) !== 'retired' ? key : undefined;
   }
 
   /** The key that issues now for a class; throws where the client asks for another. */
-  issuing(tokenClass: TokenClass, tokenKeyId: Uint8Array): RingKey {
+  async issuing(tokenClass: TokenClass, tokenKeyId: Uint8Array): Promise<RingKey> {
+    const key = await this.#find(tokenKeyId);
     const now = this.#ports.clock.now();
-    const key = this.#keys.get(toHex(tokenKeyId));
-    if (key?.tokenClass !== tokenClass || stateOf(key, now) !== 'current') {
+    // What another replica publishes as current issues here too, though its clock be ahead.
+    const isCurrent = key && [now, now + SKEW_MS].some((at) => stateOf(key, at) === 'current');
+    if (key?.tokenClass !== tokenClass || isCurrent !== true) {
       throw new Failure('MALFORMED', 'token_key_id: is not the key that issues now', {
         field: 'token_key_id',
       });
@@ -98,8 +105,12 @@ export class KeyRing implements AsyncDisposable {
     return key;
   }
 
-  /** All that clients may know, in the order of the windows. */
-  published(): readonly IssuerKey[] {
+  /**
+   * All that clients may know, in the order of the windows. Whether a key is missing follows from the
+   * clock alone, so that every replica rotates at the same moment, and finds what the first one made.
+   */
+  async published(): Promise<readonly IssuerKey[]> {
+    if (this.#isMissing()) await this.rotate();
     const now = this.#ports.clock.now();
     return [...this.#keys.values()].flatMap((key) => {
       const state = stateOf(key, now);
@@ -114,10 +125,24 @@ export class KeyRing implements AsyncDisposable {
     this.#pools.clear();
   }
 
+  async #find(tokenKeyId: Uint8Array): Promise<RingKey | undefined> {
+    const id = toHex(tokenKeyId);
+    if (!this.#keys.has(id) && this.#isMissing()) await this.rotate();
+    // Another replica may have rotated; asking the database is bounded, or garbage would do it.
+    if (!this.#keys.has(id) && this.#ports.clock.now() - this.#lastLoadMs > RELOAD_MS) {
+      await this.#load();
+    }
+    return this.#keys.get(id);
+  }
+
   #needsRotation(): boolean {
     const now = this.#ports.clock.now();
-    const retired = [...this.#keys.values()].some((key) => stateOf(key, now) === 'retired');
-    return retired || CLASSES.some((name) => missingWindows(this.#ofClass(name), now).length > 0);
+    return this.#isMissing() || [...this.#keys.values()].some((key) => isForgotten(key, now));
+  }
+
+  #isMissing(): boolean {
+    const now = this.#ports.clock.now();
+    return CLASSES.some((name) => missingWindows(this.#ofClass(name), now).length > 0);
   }
 
   #ofClass(tokenClass: TokenClass): readonly RingKey[] {
@@ -170,4 +195,12 @@ export class KeyRing implements AsyncDisposable {
 
 type NewKey = Pick<store.StoredKey, 'tokenKeyId' | 'spki' | 'privateSealed'>;
 
-const RELOAD_MS = 5_000;
+/** A retired key goes when it is retired by the clocks of all replicas: one behind still inserts. */
+function isForgotten(key: KeyWindow, now: number): boolean {
+  return stateOf(key, now - FORGET_AFTER_MS) === 'retired';
+}
+
+const RELOAD_MS = 1_000;
+/** How far apart the clocks of replicas may be. */
+const SKEW_MS = MINUTE_MS;
+const FORGET_AFTER_MS = 10 * MINUTE_MS;

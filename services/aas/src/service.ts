@@ -1,20 +1,24 @@
 import type { Domain } from '@roost/core/ids';
-import { HOUR_MS, MINUTE_MS, sleep, type Clock } from '@roost/core/time';
+import { DAY_MS, HOUR_MS, MINUTE_MS, sleep, type Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { TokenClass } from '@roost/identity/issuer-keys';
 import type { Database } from '@roost/postgres/database';
+import { AuthorizationDefinition } from '@roost/proto/envoy/service/auth/v3/external_auth';
+import { RateLimitServiceDefinition } from '@roost/proto/envoy/service/ratelimit/v3/rls';
 import type { AuthenticationInternalServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
 import {
   TokenInternalServiceDefinition,
   TokenServiceDefinition,
 } from '@roost/proto/roost/tokens/v1/tokens';
+import type { Bucket, Limiter } from '@roost/rpc/address-limit';
 import { bind, type Client, type ServiceBinding } from '@roost/rpc/service';
 import type { Log } from '@roost/service/log';
 import { Accounts } from './accounts.ts';
 import { periodOf } from './domain/allowance.ts';
+import { authorizationHandlers, rateLimitHandlers } from './handlers/edge.ts';
 import { eventsOf } from './events.ts';
 import { Gate } from './gate.ts';
-import { tokenHandlers, tokenInternalHandlers } from './handlers.ts';
+import { tokenHandlers, tokenInternalHandlers } from './handlers/tokens.ts';
 import { KeyRing } from './key-ring.ts';
 import { KeySets } from './key-sets.ts';
 import { classOf } from './rules.ts';
@@ -29,12 +33,16 @@ export interface AasConfig {
   readonly issuerThreads: number;
   /** 32 bytes: seals the issuer keys and hides the accounts. */
   readonly secretKey: Uint8Array;
+  /** What one address may ask for without a token, over all edges; `EXEMPT_BUCKET`. */
+  readonly exemptBucket?: Bucket | undefined;
 }
 
 export interface AasPorts {
   readonly database: Database;
   readonly crypto: Crypto;
   readonly clock: Clock;
+  /** Shared by all replicas. */
+  readonly limiter: Limiter;
   readonly log: Log;
   readonly authentication: Client<typeof AuthenticationInternalServiceDefinition>;
 }
@@ -44,7 +52,7 @@ export const migrations = new URL('../migrations/', import.meta.url);
 /** Opens the AAS: its keys are there and its rotation runs when this resolves. */
 export async function openAas(config: AasConfig, ports: AasPorts) {
   const { domain, secretKey, quantities } = config;
-  const { authentication, clock, crypto, database, log } = ports;
+  const { authentication, clock, crypto, database, limiter, log } = ports;
   const events = eventsOf(log);
   const ring = new KeyRing({ ...ports, secretKey, threads: config.issuerThreads });
   await ring.rotate();
@@ -54,6 +62,8 @@ export async function openAas(config: AasConfig, ports: AasPorts) {
   const accounts = new Accounts({ quantities, getClient: authentication.getClient });
   const keySets = new KeySets({
     clock,
+    crypto,
+    database,
     domain,
     keys: () => ring.published(),
     sign: authentication.signIssuerKeys,
@@ -73,9 +83,12 @@ export async function openAas(config: AasConfig, ports: AasPorts) {
   const keyOf = async ({ client }: { client?: Parameters<Accounts['standing']>[0] | undefined }) =>
     client && (await accounts.standing(client))?.signatureKey;
   const options = { audience: domain, clock, crypto };
+  const counting = { limiter, bucket: config.exemptBucket };
   const bindings: ServiceBinding[] = [
     bind(TokenServiceDefinition, tokenHandlers(shared), { ...options, keyOf }),
     bind(TokenInternalServiceDefinition, tokenInternalHandlers(gate), options),
+    bind(AuthorizationDefinition, authorizationHandlers(gate), options),
+    bind(RateLimitServiceDefinition, rateLimitHandlers(counting), options),
   ];
 
   const stop = new AbortController();
@@ -103,6 +116,7 @@ async function keepRotating(
       await ring.rotate();
       if (clock.now() - swept > HOUR_MS) {
         await store.forgetAllowances(database, periodOf(clock.now()) - 1);
+        await store.forgetSignatures(database, new Date(clock.now() - DAY_MS));
         swept = clock.now();
       }
     } catch (error) {

@@ -60,22 +60,38 @@ export class Spender {
     for (const waiting of batch) {
       const key = keyOf(waiting.keyNumber, waiting.nonce);
       if (waiting.signal.aborted) {
-        waiting.reject(new Failure('UNAVAILABLE', 'the request ended before its token was spent'));
+        waiting.reject(tooLate());
       } else if (first.has(key)) waiting.reject(spentBefore());
       else first.set(key, waiting);
     }
     if (first.size === 0) return;
 
+    const late: Waiting[] = [];
     try {
       const rows = [...first.values()].map(rowOf);
       const spent = await store.spend(this.#database, rows);
       const won = new Set(spent.map((row) => keyOf(row.key_number, row.nonce)));
       for (const [key, waiting] of first) {
-        if (won.has(key)) waiting.resolve();
-        else waiting.reject(spentBefore());
+        if (!won.has(key)) waiting.reject(spentBefore());
+        else if (waiting.signal.aborted) late.push(waiting);
+        else waiting.resolve();
       }
     } catch (error) {
       for (const waiting of first.values()) waiting.reject(error);
+    }
+    if (late.length > 0) await this.#giveBack(late);
+  }
+
+  /**
+   * What was spent for calls that nobody waits for any more: they are refused in any case, so that the
+   * row is ours alone, and without it the token is good again.
+   */
+  async #giveBack(late: readonly Waiting[]): Promise<void> {
+    try {
+      await store.unspend(this.#database, late.map(rowOf));
+      for (const waiting of late) waiting.reject(tooLate());
+    } catch (error) {
+      for (const waiting of late) waiting.reject(error);
     }
   }
 }
@@ -86,6 +102,10 @@ function keyOf(keyNumber: number, nonce: Uint8Array): string {
 
 function spentBefore(): Failure {
   return new Failure('TOKEN_SPENT', 'this token was spent before');
+}
+
+function tooLate(): Failure {
+  return new Failure('UNAVAILABLE', 'the request ended before its token was spent');
 }
 
 function rowOf({ keyNumber, nonce }: Spending): [number, Uint8Array] {

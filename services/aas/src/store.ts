@@ -50,6 +50,34 @@ export async function dropKey(tx: Executor, keyNumber: number): Promise<void> {
   await deleteKey(tx, keyNumber);
 }
 
+export interface KeySetSignature {
+  readonly issuer: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/** What the AS signed of a key set, by its hash. */
+export async function findSignature(
+  on: Executor,
+  keySetHash: Uint8Array,
+): Promise<KeySetSignature | undefined> {
+  const [row] = await selectSignature(on, keySetHash);
+  return row;
+}
+
+/** Keeps a signature, where none is kept. */
+export async function keepSignature(
+  on: Executor,
+  keySetHash: Uint8Array,
+  { issuer, signature }: KeySetSignature,
+  createdAt: Date,
+): Promise<void> {
+  await insertSignature(on, keySetHash, issuer, signature, createdAt);
+}
+
+export async function forgetSignatures(on: Executor, before: Date): Promise<void> {
+  await deleteSignatures(on, before);
+}
+
 /** Reads an account's allowance and keeps other batches of it out until `tx` ends. */
 export async function lockAccount(
   tx: Executor,
@@ -94,6 +122,32 @@ export const spend = rowsStatement<
      RETURNING key_number, nonce`,
 );
 
+/** Makes tokens good again that were spent for calls that nobody then let through. */
+export const unspend = rowsStatement<[keyNumber: number, nonce: Uint8Array], never>(
+  'aas_delete_spent',
+  { types: ['integer', 'bytea'] },
+  (values) => `DELETE FROM spent WHERE (key_number, nonce) IN (${values})`,
+);
+
+const selectSignature = statement<[keySetHash: Uint8Array], KeySetSignature>(
+  'aas_find_signature',
+  `SELECT issuer, signature FROM key_sets WHERE key_set_hash = $1`,
+);
+
+const insertSignature = statement<
+  [keySetHash: Uint8Array, issuer: Uint8Array, signature: Uint8Array, createdAt: Date],
+  never
+>(
+  'aas_insert_signature',
+  `INSERT INTO key_sets (key_set_hash, issuer, signature, created_at) VALUES ($1, $2, $3, $4)
+   ON CONFLICT DO NOTHING`,
+);
+
+const deleteSignatures = statement<[before: Date], never>(
+  'aas_delete_signatures',
+  `DELETE FROM key_sets WHERE created_at < $1`,
+);
+
 function partition(keyNumber: number): string {
   return `spent_${Math.trunc(keyNumber)}`;
 }
@@ -111,7 +165,7 @@ const selectKeys = statement<
           (extract(epoch FROM issues_until) * 1000)::bigint AS until_ms,
           (extract(epoch FROM redeems_until) * 1000)::bigint AS redeems_ms
      FROM issuer_keys
-    ORDER BY issues_from`,
+    ORDER BY issues_from, key_number`,
 );
 
 const insertKey = statement<

@@ -140,7 +140,7 @@ export async function openServices({
   const aas = start(
     await openAas(
       { domain, quantities, issuerThreads, secretKey: secretKey.aas },
-      { ...portsOf('aas'), authentication },
+      { ...portsOf('aas'), authentication, limiter },
     ),
   );
   const push = new WebPush({

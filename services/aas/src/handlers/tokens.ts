@@ -3,7 +3,7 @@ import { Failure, malformed } from '@roost/core/failure';
 import { ClientId, printId, type Domain } from '@roost/core/ids';
 import { DAY_MS, type Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
-import { CLASS_NUMBERS, BATCH_TOKENS_MAX, charge, checkPeriod } from './domain/allowance.ts';
+import { CLASS_NUMBERS, BATCH_TOKENS_MAX, charge, checkPeriod } from '../domain/allowance.ts';
 import type { TokenClass } from '@roost/identity/issuer-keys';
 import type { Database } from '@roost/postgres/database';
 import type {
@@ -13,12 +13,12 @@ import type {
 import type { IssueTokensRequest } from '@roost/proto/roost/tokens/v1/tokens';
 import type { Handlers } from '@roost/rpc/service';
 import { MODULUS_BYTES, parsePublicKey } from '@roost/tokens/token';
-import type { Accounts } from './accounts.ts';
-import type { Events } from './events.ts';
-import type { Gate } from './gate.ts';
-import type { KeyRing } from './key-ring.ts';
-import type { KeySets } from './key-sets.ts';
-import * as store from './store.ts';
+import type { Accounts } from '../accounts.ts';
+import type { Events } from '../events.ts';
+import type { Gate } from '../gate.ts';
+import type { KeyRing } from '../key-ring.ts';
+import type { KeySets } from '../key-sets.ts';
+import * as store from '../store.ts';
 
 export interface Dependencies {
   readonly accounts: Accounts;
@@ -47,7 +47,7 @@ export function tokenHandlers(parts: Dependencies): Handlers<typeof TokenService
         throw new Failure('NOT_ALLOWED', 'client_id: is not the client that signed');
       }
       const asked = parseBatch(request);
-      const key = ring.issuing(asked.tokenClass, request.tokenKeyId);
+      const key = await ring.issuing(asked.tokenClass, request.tokenKeyId);
       checkBlinded(request.blinded, key.spki);
       const now = clock.now();
       checkPeriod(request.period, now);
