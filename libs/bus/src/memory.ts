@@ -1,5 +1,6 @@
 import { Failure } from '@roost/core/failure';
 import type { Clock } from '@roost/core/time';
+import { inSpan } from './trace.ts';
 import type { Bell, Bus, Limiter, RequestOptions } from './ports.ts';
 
 type Handler = (batch: Uint8Array) => Promise<Uint8Array>;
@@ -17,8 +18,18 @@ export class MemoryBus implements Bus {
     if (this.#handler === undefined) throw away('nobody serves');
     if (this.#running.size >= WAITING_MAX) throw away('too much waits already');
     if (signal?.aborted === true) throw away('the request was given up');
+    const handler = this.#handler;
+    return await inSpan('bus request', 'sends', async () => {
+      const answer = inSpan('bus serve', 'receives', () => handler(batch));
+      return await this.#answered(answer, timeoutMs, signal);
+    });
+  }
 
-    const answer = this.#handler(batch);
+  async #answered(
+    answer: Promise<Uint8Array>,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array> {
     this.#running.add(answer);
     // The call goes on after a timeout, and counts until it ends.
     const forget = (): void => void this.#running.delete(answer);

@@ -1,6 +1,7 @@
 import {
   context,
   propagation,
+  ProxyTracerProvider,
   ROOT_CONTEXT,
   SpanKind,
   SpanStatusCode,
@@ -91,6 +92,35 @@ export function begin(name: string, role: Role, under: Trace = context.active())
   if (!isTraced(under)) return { trace: under, end: nothing };
   const span = tracer.startSpan(name, { kind: KINDS[role] }, under);
   return { trace: trace.setSpan(under, span), end: (error) => endSpan(span, error) };
+}
+
+/** Whether this process exports traces at all: who asks saves what only they need. */
+export function isExporting(): boolean {
+  const provider = trace.getTracerProvider();
+  return !(provider instanceof ProxyTracerProvider) || provider.getDelegateTracer('') !== undefined;
+}
+
+/**
+ * Runs something that several traces have a part in: each gets a span, and what is done inside is shown
+ * in the first alone, as no trace may lead to another.
+ */
+export async function inEach<T>(
+  name: string,
+  role: Role,
+  traces: readonly Trace[],
+  run: () => Promise<T>,
+): Promise<T> {
+  const running = traces.filter(isTraced).map((under) => begin(name, role, under));
+  const [first] = running;
+  if (first === undefined) return await run();
+  try {
+    const value = await context.with(first.trace, run);
+    for (const each of running) each.end();
+    return value;
+  } catch (error) {
+    for (const each of running) each.end(error);
+    throw error;
+  }
 }
 
 /** Runs something as a span of its own. */

@@ -1,3 +1,4 @@
+import { traceHere, untraced, within, type Trace } from '@roost/bus/trace';
 import { Failure } from '@roost/core/failure';
 
 export interface BatcherOptions<Item> {
@@ -14,6 +15,8 @@ interface Waiting<Item, Outcome> {
   readonly item: Item;
   /** It was in a batch that failed, and is tried once more by itself. */
   readonly alone: boolean;
+  /** Of whoever submitted it: a batch is shown in the trace of its first. */
+  readonly trace: Trace;
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -44,7 +47,7 @@ export class Batcher<Item, Outcome> {
       });
     }
     return await new Promise<Outcome>((resolve, reject) => {
-      this.#waiting.push({ item, alone: false, resolve, reject });
+      this.#waiting.push({ item, alone: false, trace: traceHere(), resolve, reject });
       // After all of this turn of the event loop: what came in one packet goes together.
       setImmediate(() => this.#start());
     });
@@ -77,7 +80,8 @@ export class Batcher<Item, Outcome> {
 
   async #settle(batch: readonly Waiting<Item, Outcome>[]): Promise<void> {
     try {
-      const outcomes = await this.#run(batch.map(({ item }) => item));
+      const items = batch.map(({ item }) => item);
+      const outcomes = await within(batch[0]?.trace ?? untraced, () => this.#run(items));
       for (const [at, waiting] of batch.entries()) {
         const outcome = outcomes[at];
         if (outcome === undefined)

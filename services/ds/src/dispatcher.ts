@@ -1,6 +1,14 @@
-import { decodeBusAnswer, encodeBusBatch, firstPair, PARTITIONS } from '@roost/bus/frames';
+import {
+  decodeBusAnswer,
+  encodeBusBatch,
+  firstPair,
+  PARTITIONS,
+  traceOfFanOut,
+} from '@roost/bus/frames';
 import type { BusAnswer, BusEvent, Pair } from '@roost/bus/frames';
 import type { Bus } from '@roost/bus/ports';
+import { inEach, isExporting, traceOf } from '@roost/bus/trace';
+import type { Trace } from '@roost/bus/trace';
 import { GroupId } from '@roost/core/ids';
 import type { Domain, Uuid } from '@roost/core/ids';
 import { backoffMs, sleep } from '@roost/core/time';
@@ -103,9 +111,9 @@ export class Dispatcher {
     const rows = await readWaiting(database, waiting, limits);
     if (rows.length === 0) return false;
     await faults('dispatch.read');
-    const marks = await this.#send(
-      partition,
-      rows.map((row) => this.#eventOf(row)),
+    const events = rows.map((row) => this.#eventOf(row));
+    const marks = await inEach('ds dispatch', 'inside', this.#tracesOf(events), () =>
+      this.#send(partition, events),
     );
     // The rows are in order: of each group the last stays.
     const sent = new Map(rows.map(({ id, number }) => [id, number]));
@@ -153,6 +161,16 @@ export class Dispatcher {
     if (step.kind !== 'gap') return [];
     const groupId = GroupId.of(id, this.#home);
     return [{ kind: 'gap', groupId, prev: step.from, number: step.to, sealed: NOTHING }];
+  }
+
+  /** Whose traces a batch is part of; asked for only where traces leave this process. */
+  #tracesOf(events: readonly BusEvent[]): Trace[] {
+    if (!isExporting()) return [];
+    const { crypto, transportKey } = this.#ports;
+    return events.flatMap((event) => {
+      const trace = traceOfFanOut(crypto, transportKey, event);
+      return trace === undefined ? [] : [traceOf(trace)];
+    });
   }
 
   #eventOf({ id, number, prev, sealed }: OutboxRow): BusEvent {

@@ -5,6 +5,7 @@ import {
   firstPair,
   sealFanOut,
 } from '@roost/bus/frames';
+import { traceBytes } from '@roost/bus/trace';
 import { concat, utf8 } from '@roost/core/bytes';
 import type { Domain, GroupId } from '@roost/core/ids';
 import type { Crypto } from '@roost/crypto/crypto';
@@ -20,6 +21,8 @@ export interface Delivery {
   readonly recipients: readonly Addressee[];
   /** A GroupEvent; empty where each recipient has its own. */
   readonly groupEvent: Uint8Array;
+  /** Where it is shown, if it is; where nothing is said, with whoever adds it. */
+  readonly trace?: Uint8Array | undefined;
 }
 
 export interface Addressee {
@@ -63,12 +66,12 @@ export class OutboxDraft {
   }
 
   /** Events are numbered in the order in which they are added. */
-  add(groupId: GroupId, { recipients, groupEvent }: Delivery): void {
+  add(groupId: GroupId, { recipients, groupEvent, trace = traceBytes() }: Delivery): void {
     const partition = partitionOf(this.#keys.crypto, groupId);
     const destinations = Map.groupBy(recipients, ({ queue }) => queue.domain);
     for (const [destination, those] of destinations) {
       for (const part of cutParts(those, PART_LIMITS)) {
-        this.#addPart({ groupId, destination, partition }, { recipients: part, groupEvent });
+        this.#addPart({ groupId, destination, partition }, { recipients: part, groupEvent, trace });
       }
     }
   }
@@ -93,12 +96,12 @@ export class OutboxDraft {
       pushKey: queue.pushKey,
       extra,
     }));
-    const { groupEvent } = delivery;
+    const { groupEvent, trace } = delivery;
     const sealed = sealFanOut(
       crypto,
       transportKey,
       { groupId, ...numbered },
-      { recipients, groupEvent },
+      { trace, recipients, groupEvent },
     );
     this.#rows.push({ id, destination, partition, ...numbered, sealed });
     const advanced = { id, destination, partition, pair: numbered.number };

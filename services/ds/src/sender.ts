@@ -27,6 +27,8 @@ export interface Send {
   readonly ear: Ear;
   readonly key: Uint8Array;
   readonly message: ApplicationMessage;
+  /** Where it is shown, if it is (`traceBytes`). */
+  readonly trace?: Uint8Array;
 }
 
 /** One by one, what became of the sends of a batch: when each was accepted, or why not. */
@@ -159,7 +161,7 @@ class Batch {
       mlsMessage: message.tls,
     });
     const recipients = toOthers(roster.members, member.leafIndex);
-    this.draft.add(ear.groupId, { recipients, groupEvent });
+    this.draft.add(ear.groupId, { recipients, groupEvent, trace: send.trace });
     const answer = { epoch: message.epoch, acceptedAtMs, sender: member.signatureKey };
     const sealed = sealAnswer(ear, digest, answer);
     this.#accepted.push({ id: row.id, digest, sealed });

@@ -1,3 +1,4 @@
+import { inSpan, traceBytes } from '@roost/bus/trace';
 import { equal } from '@roost/core/bytes';
 import { Failure, malformed } from '@roost/core/failure';
 import { parseApplication } from '@roost/mls/message';
@@ -27,7 +28,9 @@ export async function sendMessage(
   if (!equal(message.groupId, mlsGroupId(ear.groupId))) {
     throw malformed('message', 'is for another group than group_id');
   }
-  const outcome = await batcher.submit({ ear, key, message });
+  const outcome = await inSpan('ds accept', 'inside', () =>
+    batcher.submit({ ear, key, message, trace: traceBytes() }),
+  );
   if ('refusal' in outcome) throw outcome.refusal;
   if (outcome.seemsDue) await tend(desk, ear, key);
   return { acceptedAtMs: outcome.acceptedAtMs };
