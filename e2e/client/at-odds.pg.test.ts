@@ -24,7 +24,7 @@ import { encodeCommitAad } from '@roost/identity/leaf';
 import { makeHubProposal } from '@roost/mls/hub';
 import { defineRole } from '@roost/mls/policy';
 import { type RoomState, withoutParticipants, withRole } from '@roost/mls/room';
-import { connect } from '@roost/rpc/client';
+import { connectTo } from '@roost/e2e/door';
 
 type Extension = ReturnType<typeof withRoom>[number];
 
@@ -43,14 +43,14 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-async function come(name: string, { address } = world): Promise<Person> {
-  return Person.come(name, { address, folder });
+async function come(name: string, { door } = world): Promise<Person> {
+  return Person.come(name, { ...door, folder });
 }
 
 /** What a client that is not running has and can do: to forge what it would not. */
 async function backstage<T>(name: string, part: (core: Core) => Promise<T>): Promise<T> {
   using store = NodeStore.open(join(folder, name));
-  using channel = connect(world.address);
+  using channel = connectTo(world.door);
   const shelves = [...stateShelves, ...walletShelves, ...newsShelves, tasks];
   const ledger = await Ledger.open(store, shelves);
   const running = new Running(ledger, { transport: channel, crypto });

@@ -24,7 +24,7 @@ afterAll(async () => {
 test(
   'one who was away for many commits and messages comes back by its queue and the log alone',
   async () => {
-    const come = async (name: string) => Person.come(name, { address: world.address, folder });
+    const come = async (name: string) => Person.come(name, { ...world.door, folder });
     await using ida = await come('ida');
     await using jon = await come('jon');
     let chat = '';

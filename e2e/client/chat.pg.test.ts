@@ -20,7 +20,7 @@ afterAll(async () => {
 
 /** The terminal client of somebody, ended at the latest when the tests are. */
 function open(name: string, ...options: string[]): Chat {
-  const chat = new Chat({ address: world.address, folder }, name, ...options);
+  const chat = new Chat({ ...world.door, folder }, name, ...options);
   running.add(chat);
   return chat;
 }

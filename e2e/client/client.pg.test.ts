@@ -8,7 +8,7 @@ import { NodeStore } from '@roost/client/node/store';
 import { webCrypto } from '@roost/crypto/web';
 import { befriend, Person } from '@roost/e2e/person';
 import { World } from '@roost/e2e/world';
-import { connectWeb } from '@roost/rpc/web';
+import { connectWebTo } from '@roost/e2e/door';
 
 const folder = mkdtempSync(join(tmpdir(), 'roost-client-'));
 let world: World;
@@ -22,7 +22,7 @@ afterAll(async () => {
 });
 
 async function come(name: string, clock?: Clock): Promise<Person> {
-  const place = { address: world.address, folder };
+  const place = { ...world.door, folder };
   return Person.come(name, clock === undefined ? place : { ...place, clock });
 }
 
@@ -247,7 +247,7 @@ test('one whose queue lost what was in it reads the log, and what it sends arriv
 test('a client with the transport and the cryptography of browsers talks with one on Node', async () => {
   await using greta = await come('greta');
   using store = NodeStore.open(join(folder, 'webster'));
-  const transport = connectWeb(`http://${world.address}`);
+  const transport = connectWebTo(world.door);
   const ports = { store, transport, crypto: webCrypto };
   await using webster = await Client.register({ ...ports, userName: 'webster' });
   await webster.connect('greta');

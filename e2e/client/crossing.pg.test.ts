@@ -18,7 +18,7 @@ afterAll(async () => {
 });
 
 async function come(name: string): Promise<Person> {
-  return Person.come(name, { address: world.address, folder });
+  return Person.come(name, { ...world.door, folder });
 }
 
 /** Everybody with everybody else among eleven: 55 pairs. */

@@ -11,7 +11,7 @@ import { befriend, Person } from '@roost/e2e/person';
 import { Tokens } from '@roost/e2e/tokens';
 import { Witness } from '@roost/e2e/witness';
 import { World } from '@roost/e2e/world';
-import { connect } from '@roost/rpc/client';
+import { connectTo } from '@roost/e2e/door';
 
 const folder = mkdtempSync(join(tmpdir(), 'roost-dead-'));
 let world: World;
@@ -26,10 +26,10 @@ afterAll(async () => {
 
 /** Deletes somebody's client at the QS, as its owner may. */
 async function deleteQueue(person: Witness): Promise<void> {
-  const tokens = await Tokens.of(person, world.address);
+  const tokens = await Tokens.of(person, world.door);
   const { qsUser, qsClient, qsUserKey } = await person.account();
   assert(qsUser !== undefined && qsClient !== undefined, 'who talks has a queue');
-  using channel = connect(world.address);
+  using channel = connectTo(world.door);
   const signing = { crypto, clock: systemClock, audience: world.domain };
   const sign = { key: { kind: 'qs-user' as const, qsUser }, privateKey: qsUserKey.privateKey };
   await servicesOf(channel, signing).queue.deleteClient(
@@ -39,12 +39,12 @@ async function deleteQueue(person: Witness): Promise<void> {
 }
 
 test('whose queue is gone is proposed for removal by the hub, and removed by the members', async () => {
-  const come = async (name: string) => Person.come(name, { address: world.address, folder });
+  const come = async (name: string) => Person.come(name, { ...world.door, folder });
   await using lea = await come('lea');
   await using mia = await come('mia');
   let chat = '';
   {
-    await using ned = await Witness.come(world.address, 'ned');
+    await using ned = await Witness.come(world.door, 'ned');
     await lea.client.connect('ned');
     await ned.until('request');
     await ned.client.accept('lea');

@@ -20,7 +20,7 @@ afterAll(async () => {
 });
 
 async function come(name: string, clock?: Clock): Promise<Person> {
-  const place = { address: world.address, folder };
+  const place = { ...world.door, folder };
   return Person.come(name, clock === undefined ? place : { ...place, clock });
 }
 

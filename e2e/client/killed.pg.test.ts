@@ -20,7 +20,7 @@ afterAll(async () => {
 });
 
 async function come(name: string, clock?: Clock): Promise<Person> {
-  const place = { address: world.address, folder };
+  const place = { ...world.door, folder };
   return Person.come(name, clock === undefined ? place : { ...place, clock });
 }
 
@@ -45,7 +45,7 @@ test('killed at any instant, again and again, a client loses and doubles nothing
     '--no-warnings',
     script,
     join(folder, 'abel'),
-    world.address,
+    JSON.stringify(world.door),
     'abel',
     String(COUNT),
   ];

@@ -23,8 +23,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-const come = (name: string): Promise<Person> =>
-  Person.come(name, { address: world.address, folder });
+const come = (name: string): Promise<Person> => Person.come(name, { ...world.door, folder });
 
 async function asked(count: number): Promise<string[]> {
   for (let waited = 0; waited < 10_000 && provider.asked.length < count; waited += 50) {

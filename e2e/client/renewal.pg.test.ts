@@ -11,7 +11,7 @@ test('whoever comes back after a month renews its keys in each group, once', asy
   let ahead = 0;
   const clock = { now: (): number => Date.now() + ahead };
   await using world = await World.open({ clock });
-  const come = async (name: string) => Person.come(name, { address: world.address, folder, clock });
+  const come = async (name: string) => Person.come(name, { ...world.door, folder, clock });
   const epochs = async (): Promise<number> => {
     const rows = await world.databases.ds.query<{ epoch: bigint }>({
       text: 'SELECT epoch FROM groups ORDER BY epoch',

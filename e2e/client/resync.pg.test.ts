@@ -20,7 +20,7 @@ afterAll(async () => {
 });
 
 async function come(name: string): Promise<Person> {
-  return Person.come(name, { address: world.address, folder });
+  return Person.come(name, { ...world.door, folder });
 }
 
 /** Two who share a group, and its chat; the second one has gone away. */

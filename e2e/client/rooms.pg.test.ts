@@ -27,7 +27,7 @@ afterAll(async () => {
 });
 
 async function come(name: string): Promise<Person> {
-  const person = await Person.come(name, { address: world.address, folder });
+  const person = await Person.come(name, { ...world.door, folder });
   others.add(person);
   return person;
 }
@@ -163,7 +163,7 @@ test('a public room is found and entered by whoever wants to, besides the banned
 
 test('who was away while two conversations of the same became one finds only that one', async () => {
   {
-    await using gust = await Person.come('gust', { address: world.address, folder });
+    await using gust = await Person.come('gust', { ...world.door, folder });
     await Promise.all([amos, bela, cyra].map((each) => befriend(gust, each)));
     // All know then how gust is added while it is away.
     for (const each of [amos, bela, cyra]) await each.client.createGroup('Two', ['gust']);

@@ -1,10 +1,11 @@
 // A client in a process of its own, to be killed at any instant: it sends its numbered lines to its
 // only chat until all are written down, and stays until all of the other's are there.
 import { openNodeClient } from '@roost/client/node/open';
+import { type Door, serverOf } from '@roost/e2e/door';
 
-const [folder = '', address = '', name = '', total = '0', pauseMs = '0'] = process.argv.slice(2);
+const [folder = '', door = '{}', name = '', total = '0', pauseMs = '0'] = process.argv.slice(2);
 const count = Number(total);
-const server = { address, isTls: false };
+const server = serverOf(JSON.parse(door) as Door);
 await using opened = await openNodeClient({ folder, server, userName: name });
 const { client } = opened;
 void (async () => {

@@ -5,11 +5,10 @@ import { NodeStore } from '@roost/client/node/store';
 import { decodeRecord, encodeRecord } from '@roost/client/record';
 import { type Clock, sleep } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
-import { type Channel, connect } from '@roost/rpc/client';
+import type { Channel } from '@roost/rpc/client';
+import { type Door, connectTo } from './door.ts';
 
-export interface Place {
-  /** The homeserver's `host:port`. */
-  readonly address: string;
+export interface Place extends Door {
   /** Holds a folder for each person. */
   readonly folder: string;
   readonly clock?: Clock;
@@ -41,9 +40,9 @@ export class Person implements AsyncDisposable {
     void this.#read();
   }
 
-  static async come(name: string, { address, folder, clock }: Place): Promise<Person> {
+  static async come(name: string, { folder, clock, ...door }: Place): Promise<Person> {
     const store = NodeStore.open(join(folder, name));
-    const channel = connect(address);
+    const channel = connectTo(door);
     const reports: unknown[] = [];
     const report = (error: unknown): void => void reports.push(error);
     const client = await Client.register({

@@ -22,7 +22,7 @@ export interface Story {
  */
 export async function tell(world: World, prefix: string, clock?: Clock): Promise<Story> {
   const come = (name: string): Promise<Witness> =>
-    Witness.come(world.address, `${prefix}-${name}`, clock);
+    Witness.come(world.door, `${prefix}-${name}`, clock);
   const [owner, stays, leaves] = await Promise.all([come('olga'), come('stan'), come('lena')]);
   await leaves.client.connect(owner.name);
   await owner.until('request');
@@ -49,7 +49,7 @@ export async function tell(world: World, prefix: string, clock?: Clock): Promise
   await owner.client.remove(other, leaves.name);
   await leaves.until('gone', ({ chat }) => chat === other);
 
-  const tokens = await Tokens.of(owner, world.address);
+  const tokens = await Tokens.of(owner, world.door);
   const last = (await owner.groups()).filter(({ id }) => printId(id) === other);
   await doChores(owner, tokens, last);
   return { people: [owner, stays, leaves], group, dm, tokens };

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sleep } from '@roost/core/time';
 import type { Place } from './person.ts';
@@ -13,8 +14,10 @@ export class Chat {
   errors = '';
   #read = 0;
 
-  constructor({ address, folder }: Place, name: string, ...options: string[]) {
-    const where = ['--server', address, '--data', join(folder, name)];
+  constructor({ address, ca, folder }: Place, name: string, ...options: string[]) {
+    const where = ['--server', `${ca === undefined ? 'http' : 'https'}://${address}`];
+    if (ca !== undefined) where.push('--tls-ca', caFile(folder, ca));
+    where.push('--data', join(folder, name));
     const args = ['--disable-warning=ExperimentalWarning', MAIN, name, ...where, ...options];
     this.#process = spawn(process.execPath, args);
     this.#process.stdout?.on('data', (chunk: Buffer) => (this.output += String(chunk)));
@@ -73,4 +76,11 @@ export class Chat {
       await sleep(15);
     }
   }
+}
+
+/** The program is told of the authority by a file. */
+function caFile(folder: string, ca: string): string {
+  const path = join(folder, 'ca.pem');
+  writeFileSync(path, ca);
+  return path;
 }

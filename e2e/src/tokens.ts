@@ -6,10 +6,10 @@ import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { decodeIssuerKeySet, type TokenClass } from '@roost/identity/issuer-keys';
 import { TokenServiceDefinition } from '@roost/proto/roost/tokens/v1/tokens';
 import { clientOf, printToken } from '@roost/rpc/call';
-import { connect } from '@roost/rpc/client';
 import { finishBatch, prepareBatch } from '@roost/tokens/blind';
 import { newChallenge } from '@roost/tokens/challenge';
 import { tokenKeyId } from '@roost/tokens/token';
+import { type Door, connectTo } from './door.ts';
 import type { Witness } from './witness.ts';
 
 /** Far from the numbers that a client's own wallet uses. */
@@ -18,18 +18,18 @@ const FIRST_BATCH = 50_000;
 /** Tokens of somebody, drawn by the test itself. */
 export class Tokens {
   readonly #account: Account;
-  readonly #address: string;
+  readonly #door: Door;
   readonly #drawn: Record<TokenClass, Uint8Array[]> = { general: [], contact: [] };
   #batch = FIRST_BATCH;
 
-  private constructor(account: Account, address: string) {
+  private constructor(account: Account, door: Door) {
     this.#account = account;
-    this.#address = address;
+    this.#door = door;
   }
 
   /** Of somebody who is registered; they may go meanwhile. */
-  static async of(person: Witness, address: string): Promise<Tokens> {
-    return new Tokens(await person.account(), address);
+  static async of(person: Witness, door: Door): Promise<Tokens> {
+    return new Tokens(await person.account(), door);
   }
 
   /** As an authorization header. */
@@ -48,7 +48,7 @@ export class Tokens {
   async draw(tokenClass: TokenClass, count: number): Promise<void> {
     const { credentials, signing, domain } = this.#account;
     assert(credentials !== undefined, 'who draws tokens is registered');
-    using channel = connect(this.#address);
+    using channel = connectTo(this.#door);
     const signer = { crypto, clock: systemClock, audience: domain };
     const service = clientOf(TokenServiceDefinition, channel, signer);
     const { keySet } = await service.getIssuerKeys({});

@@ -1,9 +1,11 @@
 import { once } from 'node:events';
 import { request as http1Request } from 'node:http';
+import { request as https1Request } from 'node:https';
 import { connect as connectHttp2 } from 'node:http2';
 import { Failure } from '@roost/core/failure';
 import { Deframer, frame, statusIn, toBase64 } from '@roost/rpc/frames';
 import { type CallStatus, errorOf } from '@roost/rpc/status';
+import type { Door } from './door.ts';
 
 /** What goes over the wire, byte for byte: nothing is checked or put right on the way. */
 export interface RawCall {
@@ -33,16 +35,18 @@ const OPEN_AFTER_MS = 400;
 
 /** A client that sends whatever it is told, by gRPC over HTTP/2 or by gRPC-web over HTTP/1.1. */
 export class Wire {
-  readonly #address: string;
+  readonly #door: Door;
 
-  constructor(address: string) {
-    this.#address = address;
+  constructor(door: Door) {
+    this.#door = door;
   }
 
   /** By gRPC; of a stream that stays open nothing more is heard. */
   async grpc(call: RawCall, isStream = false): Promise<Heard> {
     // One connection a call: what one call does to its connection is nothing to the next.
-    const session = connectHttp2(`http://${this.#address}`).on('error', ignore);
+    const { address, ca } = this.#door;
+    const url = `${ca === undefined ? 'http' : 'https'}://${address}`;
+    const session = connectHttp2(url, { ca }).on('error', ignore);
     const stream = session.request({
       ...{ ':method': 'POST', ':path': call.path, te: 'trailers' },
       ...{ 'content-type': 'application/grpc', ...headersOf(call) },
@@ -68,9 +72,11 @@ export class Wire {
 
   /** By gRPC-web; a stream is not waited for beyond its refusal. */
   async web(call: RawCall, isStream = false): Promise<Heard> {
-    const [host, port] = this.#address.split(':');
+    const { address, ca } = this.#door;
+    const [host, port] = address.split(':');
     const headers = { 'content-type': 'application/grpc-web+proto', ...headersOf(call) };
-    const asked = http1Request({ host, port, path: call.path, method: 'POST', headers });
+    const ask = ca === undefined ? http1Request : https1Request;
+    const asked = ask({ host, port, ca, path: call.path, method: 'POST', headers });
     asked.on('error', ignore);
     // Node's parser hangs up on a target that is none.
     const answered = once(asked, 'response').catch(() => [NOTHING]);

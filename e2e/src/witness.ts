@@ -8,7 +8,7 @@ import { NodeStore } from '@roost/client/node/store';
 import { decodeRecord } from '@roost/client/record';
 import type { Account, Contact, Group, OwnPackage } from '@roost/client/state';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
-import { connect } from '@roost/rpc/client';
+import { type Door, connectTo } from './door.ts';
 import { Recorder } from './recorder.ts';
 
 type EventOf<K extends ClientEvent['kind']> = ClientEvent & { kind: K };
@@ -37,13 +37,13 @@ export class Witness implements AsyncDisposable {
     void this.#read();
   }
 
-  /** Registers at the homeserver of this address. */
-  static async come(address: string, name: string, clock?: Clock): Promise<Witness> {
+  /** Registers at the homeserver behind this door. */
+  static async come(door: Door, name: string, clock?: Clock): Promise<Witness> {
     using opened = new DisposableStack();
     const folder = mkdtempSync(join(tmpdir(), 'roost-witness-'));
     opened.defer(() => rmSync(folder, { recursive: true }));
     const store = opened.use(NodeStore.open(folder));
-    const recorder = new Recorder(opened.use(connect(address)));
+    const recorder = new Recorder(opened.use(connectTo(door)));
     const ports = { store, transport: recorder, crypto, clock };
     const client = await Client.register({ ...ports, userName: name });
     return new Witness(name, client, { recorder, store, all: opened.move() });

@@ -11,6 +11,7 @@ import type { WebPushOptions } from '@roost/qs/web-push';
 import { type RunningServer, serve } from '@roost/rpc/server';
 import type { Log } from '@roost/service/log';
 import { freshDatabase, type FreshDatabase } from '@roost/testing/postgres';
+import type { Door } from './door.ts';
 
 export interface WorldOptions {
   readonly clock?: Clock;
@@ -56,9 +57,9 @@ export class World implements AsyncDisposable {
     return world;
   }
 
-  /** `127.0.0.1:port`; the same over restarts. */
-  get address(): string {
-    return `127.0.0.1:${this.#port}`;
+  /** On `127.0.0.1:port`; the same over restarts. */
+  get door(): Door {
+    return { address: `127.0.0.1:${this.#port}` };
   }
 
   async start(): Promise<void> {

@@ -45,13 +45,13 @@ async function clusterIn(home: string): Promise<Embedded> {
 async function talking() {
   await using all = new AsyncDisposableStack();
   const world = all.use(await World.open());
-  const ann = all.use(await Witness.come(world.address, 'ann'));
-  const ben = all.use(await Witness.come(world.address, 'ben'));
+  const ann = all.use(await Witness.come(world.door, 'ann'));
+  const ben = all.use(await Witness.come(world.door, 'ben'));
   const chat = await connectTwo(ann, ben);
-  const tokens = await Tokens.of(ann, world.address);
+  const tokens = await Tokens.of(ann, world.door);
   await tokens.draw('general', 100);
   await tokens.draw('contact', 10);
-  const wire = new Wire(world.address);
+  const wire = new Wire(world.door);
   const ask = async (path: string): Promise<string> => {
     const tokenClass = path === FIND ? 'contact' : 'general';
     const authorization = path === KEYS ? undefined : await tokens.take(tokenClass);

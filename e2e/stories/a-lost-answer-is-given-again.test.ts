@@ -26,10 +26,10 @@ beforeAll(async () => {
   world = await World.open();
   const mercy = (): number | undefined =>
     isCutting ? Math.floor(random() * FRAMES_MAX) : undefined;
-  cutter = await Cutter.open(world.address, mercy);
+  cutter = await Cutter.open(world.door.address, mercy);
   // Before anything is cut: nobody has a name yet to come back by.
   people = await Promise.all(
-    ['olga', 'stan', 'lena'].map(async (name) => await Witness.come(cutter.address, name)),
+    ['olga', 'stan', 'lena'].map(async (name) => await Witness.come(cutter, name)),
   );
 });
 afterAll(async () => {

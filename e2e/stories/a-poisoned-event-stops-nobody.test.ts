@@ -10,6 +10,7 @@ import { openNodeClient } from '@roost/client/node/open';
 import { printId } from '@roost/core/ids';
 import { sleep, systemClock } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
+import { serverOf } from '@roost/e2e/door';
 import { CutBus } from '@roost/e2e/cut-bus';
 import { Tokens } from '@roost/e2e/tokens';
 import { connectTwo, Witness } from '@roost/e2e/witness';
@@ -26,8 +27,8 @@ let group: string;
 
 beforeAll(async () => {
   world = all.use(await World.open({ bus }));
-  olga = all.use(await Witness.come(world.address, 'olga'));
-  stan = all.use(await Witness.come(world.address, 'stan'));
+  olga = all.use(await Witness.come(world.door, 'olga'));
+  stan = all.use(await Witness.come(world.door, 'stan'));
   dm = await connectTwo(olga, stan);
   group = await olga.client.createGroup('The group', ['stan']);
   await stan.until('joined', ({ chat }) => chat === group);
@@ -92,7 +93,7 @@ test('by a member: what nobody can open is passed over, and its group goes on', 
   if (leaf === undefined) throw new Error('olga is in the group');
   const { publicKey, privateKey } = leaf.signing;
   const signing = { crypto, clock: systemClock, audience: world.domain };
-  const tokens = await Tokens.of(olga, world.address);
+  const tokens = await Tokens.of(olga, world.door);
   const { delivery } = servicesOf(olga.recorder, signing);
   for (let count = 0; count < 3; count++) {
     const garbage = flipped.with(tls.length - 2 - count, 0);
@@ -111,7 +112,7 @@ test('by a member: what nobody can open is passed over, and its group goes on', 
 test('in a queue: the ones behind it are read, and the log gives the commit that it held', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'roost-poison-'));
   all.defer(async () => await rm(folder, { recursive: true }));
-  const server = { address: world.address, isTls: false };
+  const server = serverOf(world.door);
   const open = async () =>
     await openNodeClient({ folder: join(folder, 'lou'), server, userName: 'lou' });
   let room = '';

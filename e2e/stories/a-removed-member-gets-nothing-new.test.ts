@@ -33,7 +33,8 @@ import {
   type SendMessageRequest,
 } from '@roost/proto/roost/delivery/v1/delivery';
 import type { CallOptions } from '@roost/rpc/call';
-import { clientOf, connect, type Client } from '@roost/rpc/client';
+import { connectTo } from '@roost/e2e/door';
+import { clientOf, type Client } from '@roost/rpc/client';
 import { Recorder } from '../load/outgoing.ts';
 
 type Delivery = Client<typeof DeliveryServiceDefinition>;
@@ -59,12 +60,12 @@ const all = new AsyncDisposableStack();
 beforeAll(async () => {
   world = all.use(await World.open());
   {
-    await using mia = await Witness.come(world.address, 'mia');
-    tokens = await Tokens.of(mia, world.address);
+    await using mia = await Witness.come(world.door, 'mia');
+    tokens = await Tokens.of(mia, world.door);
   }
-  wire = new Wire(world.address);
+  wire = new Wire(world.door);
   const signing = { crypto, clock: systemClock, audience: world.domain };
-  delivery = clientOf(DeliveryServiceDefinition, all.use(connect(world.address)), signing);
+  delivery = clientOf(DeliveryServiceDefinition, all.use(connectTo(world.door)), signing);
   await tellStory();
 });
 afterAll(async () => {

@@ -47,7 +47,7 @@ beforeAll(async () => {
   for (let count = 0; count < 3 * calls.length; count += 100) await tokens.draw('general', 100);
   await tokens.draw('contact', 100);
   await Promise.all(people.map((person) => person[Symbol.asyncDispose]()));
-  wire = new Wire(world.address);
+  wire = new Wire(world.door);
   await quiet();
 });
 afterAll(async () => {

@@ -49,7 +49,7 @@ afterAll(async () => {
   await world[Symbol.asyncDispose]();
 });
 
-const come = (name: string): Promise<Witness> => Witness.come(world.address, name);
+const come = (name: string): Promise<Witness> => Witness.come(world.door, name);
 
 async function say(speaker: Witness, chat: string, text: string): Promise<void> {
   const { sent } = await speaker.client.send(chat, text);

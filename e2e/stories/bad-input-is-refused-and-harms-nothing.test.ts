@@ -25,7 +25,7 @@ import {
   SendMessageRequest,
 } from '@roost/proto/roost/delivery/v1/delivery';
 import type { CallOptions } from '@roost/rpc/call';
-import { connect } from '@roost/rpc/client';
+import { connectTo } from '@roost/e2e/door';
 
 const SEND = '/roost.delivery.v1.DeliveryService/SendMessage';
 const COMMIT = '/roost.delivery.v1.DeliveryService/Commit';
@@ -44,7 +44,7 @@ beforeAll(async () => {
   }
   // They go, so that nothing changes but by what the test sends.
   await Promise.all(people.map((person) => person[Symbol.asyncDispose]()));
-  wire = new Wire(world.address);
+  wire = new Wire(world.door);
 });
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
@@ -82,7 +82,7 @@ async function rested(path: string): Promise<string> {
 
 /** The services, as somebody who signs and pays properly. */
 function services() {
-  const channel = connect(world.address);
+  const channel = connectTo(world.door);
   const made = servicesOf(channel, { crypto, clock: systemClock, audience: world.domain });
   return { ...made, [Symbol.dispose]: () => channel.close() };
 }
@@ -193,16 +193,16 @@ test.each(NAMES)('nobody is called %j', async (userName) => {
   await expect(begun).rejects.toMatchObject({ reason: 'MALFORMED', facts: { field: 'user_name' } });
   const found = service.authentication.findUser({ userName }, await paid());
   await expect(found).rejects.toMatchObject({ reason: 'MALFORMED' });
-  await expect(Witness.come(world.address, userName)).rejects.toMatchObject({
+  await expect(Witness.come(world.door, userName)).rejects.toMatchObject({
     reason: 'MALFORMED',
   });
 });
 
 test('a name that is taken, unknown or of another homeserver is refused as such', async () => {
-  await using owner = await Witness.come(world.address, 'bad-otto');
-  const taken = Witness.come(world.address, 'Bad-OTTO');
+  await using owner = await Witness.come(world.door, 'bad-otto');
+  const taken = Witness.come(world.door, 'Bad-OTTO');
   await expect(taken).rejects.toMatchObject({ reason: 'NAME_TAKEN' });
-  const foreign = Witness.come(world.address, 'bad-bert@elsewhere.example');
+  const foreign = Witness.come(world.door, 'bad-bert@elsewhere.example');
   await expect(foreign).rejects.toMatchObject({ reason: 'FEDERATION_DENIED' });
   const { client } = owner;
   await expect(client.connect('bad-nobody')).rejects.toMatchObject({ reason: 'USER_UNKNOWN' });
@@ -212,7 +212,7 @@ test('a name that is taken, unknown or of another homeserver is refused as such'
     message: expect.stringContaining('federation is not configured'),
   });
   // A name that was refused is still free, and the one who asked may have another.
-  await using fold = await Witness.come(world.address, 'Bad-Fold');
+  await using fold = await Witness.come(world.door, 'Bad-Fold');
   expect(fold.client.userName).toBe('bad-fold@home.example');
 });
 
@@ -265,8 +265,8 @@ test('a long message is taken, one that is too long is refused, and those behind
   const { said, failure } = await ask(SEND, request, sampleOf(SEND).signer);
   expect([said, failure?.message]).toEqual(['TOO_LARGE', expect.stringContaining('262144')]);
 
-  await using pat = await Witness.come(world.address, 'bad-pat');
-  await using roy = await Witness.come(world.address, 'bad-roy');
+  await using pat = await Witness.come(world.door, 'bad-pat');
+  await using roy = await Witness.come(world.door, 'bad-roy');
   const chat = await connectTwo(pat, roy);
   const long = 'long '.repeat(51_000);
   await (
@@ -282,8 +282,8 @@ test('a long message is taken, one that is too long is refused, and those behind
 });
 
 test('a direct queue that is full says so, and takes more once it is read', async () => {
-  await using vic = await Witness.come(world.address, 'bad-vic');
-  await using wes = await Witness.come(world.address, 'bad-wes');
+  await using vic = await Witness.come(world.door, 'bad-vic');
+  await using wes = await Witness.come(world.door, 'bad-wes');
   using service = services();
   const { credentials } = await vic.account();
   if (credentials === undefined) throw new Error('who came has credentials');
@@ -319,9 +319,9 @@ test('a direct queue that is full says so, and takes more once it is read', asyn
 
 test('an allowance that is used up says when the next begins, and what is there goes on', async () => {
   await using poor = await World.open({ quantities: { general: 120, contact: 101 } });
-  await using ann = await Witness.come(poor.address, 'ann');
-  await using ben = await Witness.come(poor.address, 'ben');
-  const purse = await Tokens.of(ann, poor.address);
+  await using ann = await Witness.come(poor.door, 'ann');
+  await using ben = await Witness.come(poor.door, 'ben');
+  const purse = await Tokens.of(ann, poor.door);
   const refused = await purse.draw('general', 50).catch((error: unknown) => error);
   expect(refused).toMatchObject({ reason: 'ALLOWANCE_EXHAUSTED' });
   const { retryAfterMs = 0 } = refused instanceof Failure ? refused.facts : {};

@@ -18,7 +18,8 @@ import {
   QueueServiceDefinition,
 } from '@roost/proto/roost/queue/v1/queue';
 import { clientOf } from '@roost/rpc/call';
-import { type Channel, connect } from '@roost/rpc/client';
+import { connectTo } from '@roost/e2e/door';
+import type { Channel } from '@roost/rpc/client';
 
 const count = Number(process.env['ROOST_HOSTILE_COUNT'] ?? 1_500);
 const seed = Number(process.env['ROOST_SEED'] ?? 4);
@@ -43,13 +44,13 @@ let tables: readonly string[];
 
 beforeAll(async () => {
   world = await World.open();
-  const witness = await Witness.come(world.address, 'hostile-hal');
+  const witness = await Witness.come(world.door, 'hostile-hal');
   const { qsClient } = await idSigners(witness);
   const [published] = witness.recorder.of('PublishAddPackages');
-  const tokens = await Tokens.of(witness, world.address);
+  const tokens = await Tokens.of(witness, world.door);
   await witness[Symbol.asyncDispose]();
   tables = [...(await dump(world.databases.ds)).keys()].filter((name) => !/migrations/.test(name));
-  channel = connect(world.address);
+  channel = connectTo(world.door);
   const signing = { crypto, clock: systemClock, audience: world.domain };
   const delivery = clientOf(DeliveryServiceDefinition, channel, signing);
   const queue = clientOf(QueueServiceDefinition, channel, signing);

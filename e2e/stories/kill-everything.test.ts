@@ -50,7 +50,13 @@ function start(listen: string): Program {
 }
 
 function talk(name: string): void {
-  const args = [join(root, name), address, name, String(LINES), String(PAUSE_MS)];
+  const args = [
+    join(root, name),
+    JSON.stringify({ address }),
+    name,
+    String(LINES),
+    String(PAUSE_MS),
+  ];
   talkers.set(name, new Program(TALKER, args));
 }
 
@@ -104,12 +110,12 @@ test('whatever is killed, all arrives once and in order, and no token is good tw
   const spent: string[] = [];
   let unspent = '';
   {
-    await using mia = await Witness.come(address, 'mia');
-    const tokens = await Tokens.of(mia, address);
+    await using mia = await Witness.come({ address }, 'mia');
+    const tokens = await Tokens.of(mia, { address });
     for (let count = 0; count < ROUNDS.length; count++) spent.push(await tokens.take('general'));
     unspent = await tokens.take('general');
   }
-  const wire = new Wire(address);
+  const wire = new Wire({ address });
   const pay = async (authorization: string): Promise<string> =>
     (await wire.grpc({ path: ACK, authorization })).said;
   // Right after a kill nobody may be there to take it; then it was spent, or is sent once more (design §4).

@@ -45,7 +45,7 @@ let wire: Wire;
 beforeAll(async () => {
   world = await World.open();
   ({ people, tokens } = await tell(world, 'rules'));
-  wire = new Wire(world.address);
+  wire = new Wire(world.door);
 });
 afterAll(async () => {
   await Promise.all(people.map((person) => person[Symbol.asyncDispose]()));

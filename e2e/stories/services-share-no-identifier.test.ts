@@ -38,7 +38,7 @@ beforeAll(async () => {
   const [owner, stays] = people;
   {
     // One that is asked to connect while nobody reads its queue.
-    await using away = await Witness.come(world.address, 'nemo-away');
+    await using away = await Witness.come(world.door, 'nemo-away');
     await connectTwo(away, stays);
   }
   await owner.client.connect('nemo-away');

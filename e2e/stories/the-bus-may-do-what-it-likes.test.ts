@@ -92,7 +92,7 @@ let people: Witness[];
 
 beforeAll(async () => {
   world = await World.open({ bus });
-  const come = (name: string): Promise<Witness> => Witness.come(world.address, name);
+  const come = (name: string): Promise<Witness> => Witness.come(world.door, name);
   people = await Promise.all(['rita', 'sami', 'tove'].map(come));
 });
 afterAll(async () => {
