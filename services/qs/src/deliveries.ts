@@ -1,4 +1,5 @@
 import { firstPair, type BusEvent, type Gone, type Pair } from '@roost/bus/frames';
+import type { Trace } from '@roost/bus/trace';
 import { toHex } from '@roost/core/bytes';
 import type { GroupId } from '@roost/core/ids';
 import { tells } from './domain/rule.ts';
@@ -26,6 +27,8 @@ export interface Delivery {
 export interface OpenedEvent {
   readonly event: BusEvent;
   readonly tag: string;
+  /** Where it is shown, if it is. */
+  readonly trace?: Trace | undefined;
   /** `undefined` where it does not decode. */
   readonly deliveries: readonly Delivery[] | undefined;
 }

@@ -1,5 +1,6 @@
 import type { QueueRun } from '@roost/bus/queue';
 import type { Bell } from '@roost/bus/ports';
+import { begin, isTraced, traceHere, type Running } from '@roost/bus/trace';
 import { Failure } from '@roost/core/failure';
 import { sleep } from '@roost/core/time';
 import { queueUnknown } from './records.ts';
@@ -108,6 +109,7 @@ export class Seat implements Disposable {
   #isNoticed = false;
   #ended: Ending | undefined;
   #wake: (() => void) | undefined;
+  #push: Running | undefined;
 
   constructor(number: bigint, position: bigint, leave: () => void) {
     this.number = number;
@@ -128,6 +130,7 @@ export class Seat implements Disposable {
       this.fallBehind();
       return;
     }
+    this.#push ??= pushHere();
     for (const run of runs) {
       this.#pushed.push(run);
       this.#pushedBytes += run.ciphertext.length;
@@ -138,7 +141,15 @@ export class Seat implements Disposable {
 
   fallBehind(): void {
     this.#isBehind = true;
+    this.#push ??= pushHere();
     this.#wake?.();
+  }
+
+  /** What shows that the next messages were handed on, where what caused them is shown. */
+  takePush(): Running | undefined {
+    const push = this.#push;
+    this.#push = undefined;
+    return push;
   }
 
   notice(): void {
@@ -193,6 +204,8 @@ export class Seat implements Disposable {
   async wait(ms: number, signal: AbortSignal): Promise<boolean> {
     const isIdle = this.#pushed.length === 0 && !this.#isBehind && !this.#isNoticed;
     if (!isIdle || this.#ended !== undefined || signal.aborted) return true;
+    // It was woken for what it had read already.
+    this.#push = undefined;
     return await new Promise((resolve) => {
       const done = (isWoken: boolean): void => {
         clearTimeout(timer);
@@ -219,6 +232,11 @@ const ENDINGS = {
 };
 
 type Ending = keyof typeof ENDINGS;
+
+/** Begins where something is stored, and ends where it was written to the listener. */
+function pushHere(): Running | undefined {
+  return isTraced(traceHere()) ? begin('qs push', 'sends') : undefined;
+}
 
 function bellKey(clientId: bigint): string {
   return `queue.${clientId}.bell`;

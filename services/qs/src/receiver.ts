@@ -10,6 +10,7 @@ import {
 } from '@roost/bus/frames';
 import { decodeGroupEvent } from '@roost/bus/group-event';
 import { binderOf } from '@roost/bus/queue-config';
+import { traceOf, untraced, within } from '@roost/bus/trace';
 import { toHex } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import { printId, type Domain, type GroupId } from '@roost/core/ids';
@@ -31,6 +32,7 @@ import type { SecretKeys } from './keys.ts';
 import type { Listeners } from './listeners.ts';
 import type { Entry, QueueWriter, Stored } from './queue-writer.ts';
 import type { Pusher, PushKeys } from './pusher.ts';
+import { Shown } from './shown.ts';
 import { findRecipients } from './store/handles.ts';
 import { bury, findMarks, moveMarks, type DeadLetter } from './store/marks.ts';
 
@@ -49,6 +51,7 @@ export interface ReceiverPorts {
 
 interface Outcome {
   readonly stored: readonly Stored[];
+  readonly arrivals: ReadonlyMap<bigint, readonly Entry[]>;
   readonly gone: readonly Gone[];
   readonly pushes: ReadonlyMap<bigint, PushKeys>;
   /** As this transaction left them. */
@@ -77,11 +80,13 @@ export class Receiver {
     }
     const groups = this.#groupsOf(source, events);
     const opened = events.map((event) => this.#open(event, groups));
-    const outcome = await this.#attempt(source, groups, opened);
+    const shown = new Shown(opened);
+    const outcome = await shown.storing(() => this.#attempt(source, groups, opened));
     for (const { clientId, runs } of outcome.stored) {
-      listeners.deliver(clientId, runs);
+      const trace = shown.traceOf(outcome.arrivals.get(clientId));
+      within(trace, () => listeners.deliver(clientId, runs));
       const keys = outcome.pushes.get(clientId);
-      if (keys !== undefined) pusher.offer(clientId, keys);
+      if (keys !== undefined) within(untraced, () => pusher.offer(clientId, keys));
     }
 
     // Read after the transaction has ended, but for those that it set itself.
@@ -114,17 +119,23 @@ export class Receiver {
     const group = groups.get(tag);
     if (event.kind !== 'event' || group === undefined) return { event, tag, deliveries: [] };
     try {
-      return { event, tag, deliveries: this.#deliveriesOf(event, group) };
+      return { event, tag, ...this.#openFanOut(event, group) };
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       return { event, tag, deliveries: undefined };
     }
   }
 
-  #deliveriesOf(event: BusEvent, { groupId, targets }: Group): Delivery[] | undefined {
+  #openFanOut(event: BusEvent, group: Group): Pick<OpenedEvent, 'deliveries' | 'trace'> {
     const { crypto, transportKey } = this.#ports;
     const fanOut = openFanOut(crypto, transportKey, event);
-    if (fanOut === undefined) return undefined;
+    if (fanOut === undefined) return { deliveries: undefined };
+    const trace = fanOut.trace === undefined ? undefined : traceOf(fanOut.trace);
+    return { trace, deliveries: this.#deliveriesOf(fanOut, group) };
+  }
+
+  #deliveriesOf(fanOut: FanOut, { groupId, targets }: Group): Delivery[] {
+    const { crypto } = this.#ports;
     const bindingFor = binderOf(crypto, groupId);
     const targetOf = ({ handle, pushKey }: FanOut['recipients'][number]): Target => {
       const key = Buffer.from(handle.buffer, handle.byteOffset, handle.length).toString('latin1');
@@ -196,6 +207,7 @@ export class Receiver {
     this.#ports.events.stored({ refused, lost: staged.lost });
     return {
       stored: staged.stored,
+      arrivals,
       gone,
       pushes,
       marks: new Map([...moved].map(([key, { mark }]) => [key, mark])),

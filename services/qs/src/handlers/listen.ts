@@ -47,7 +47,9 @@ async function* follow(
     if (seat.takeNotice()) yield { runs: [], reconnectWithinMs };
     const runs = await seat.take(read);
     if (runs.length > 0) {
+      const push = seat.takePush();
       yield { runs, reconnectWithinMs: 0 };
+      push?.end();
       continue;
     }
     const isWoken = await seat.wait(keepAliveMs, signal);
