@@ -202,6 +202,9 @@ async function prepareCache(): Promise<void> {
 }
 
 function lastError(output: string): string {
+  if (/NewConnectionError|ConnectTimeout|ReadTimeout|ProxyError|NameResolution/.test(output)) {
+    return 'the package index cannot be reached (once installed, no network is needed)';
+  }
   const lines = output.split('\n').filter((line) => line.trim() !== '');
   const errors = lines.filter((line) => /^ERROR/.test(line));
   return (errors.at(-1) ?? lines.at(-1) ?? 'it said nothing').replace(/^ERROR: /, '').trim();

@@ -1,0 +1,49 @@
+// `npm test`: Jest with all its arguments. The tests on real servers run too where those can be had; where they
+// cannot, one line at the end says what was left out, and why.
+import { spawnSync } from 'node:child_process';
+import { relative } from 'node:path';
+
+import { fetchServers } from '../e2e/src/servers/fetch.ts';
+import { CannotStart } from '../libs/core/src/cannot-start.ts';
+import { runJest } from './jest.ts';
+import { root } from './steps.ts';
+
+const args = process.argv.slice(2);
+const WITHOUT_SERVERS = ['--selectProjects', 'unit', 'postgres'];
+
+/** The files on real servers that these arguments ask for. */
+function serverTests(): string[] {
+  const flags = ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js'];
+  const listed = spawnSync(
+    process.execPath,
+    [...flags, ...args, '--listTests', '--selectProjects', 'servers'],
+    { cwd: root, encoding: 'utf8' },
+  );
+  return listed.stdout
+    .split('\n')
+    .filter((line) => /\.test\.ts$/.test(line))
+    .map((path) => relative(root, path));
+}
+
+/** Why the servers cannot be had, where they cannot. */
+async function whyNot(): Promise<string | undefined> {
+  try {
+    await fetchServers();
+    return undefined;
+  } catch (error) {
+    if (error instanceof CannotStart) return error.message;
+    throw error;
+  }
+}
+
+const isChosen = args.some((arg) => /^--(selectProjects|help|version|showConfig)\b/.test(arg));
+const wanted = isChosen ? [] : serverTests();
+const reason = wanted.length === 0 ? undefined : await whyNot();
+if (reason === undefined) {
+  await runJest(args);
+} else {
+  const line = `left out: ${wanted.length} files of tests on real servers, because ${reason}\n`;
+  process.stderr.write(line);
+  process.on('exit', () => process.stderr.write(line));
+  await runJest([...args, ...WITHOUT_SERVERS]);
+}
