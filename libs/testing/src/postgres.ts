@@ -11,17 +11,20 @@ export class FreshDatabase extends Database {
   readonly owner: DatabaseConfig;
   readonly name: string;
 
-  constructor(name: string, connectionsMax: number, owner?: string) {
-    const config = configOf(name);
+  readonly #server: string | undefined;
+
+  constructor(name: string, { connectionsMax = 10, owner, server }: FreshOptions) {
+    const config = configOf(server, name);
     super(config, connectionsMax);
     this.config = config;
-    this.owner = configOf(name, owner);
+    this.owner = configOf(server, name, owner);
     this.name = name;
+    this.#server = server;
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {
     await super[Symbol.asyncDispose]();
-    await using server = new Database(configOf(undefined), 1);
+    await using server = new Database(configOf(this.#server), 1);
     await server.query({ text: `DROP DATABASE IF EXISTS "${this.name}" WITH (FORCE)` });
   }
 }
@@ -30,6 +33,8 @@ export interface FreshOptions {
   readonly connectionsMax?: number;
   /** A role that owns it, and that alone may enter beside the superuser; made where it is not there. */
   readonly owner?: string | undefined;
+  /** Another server than that of the run: the URL of its superuser. */
+  readonly server?: string | undefined;
 }
 
 /**
@@ -38,14 +43,15 @@ export interface FreshOptions {
  */
 export async function freshDatabase(
   migrations?: URL,
-  { connectionsMax = 10, owner }: FreshOptions = {},
+  options: FreshOptions = {},
 ): Promise<FreshDatabase> {
-  await using server = new Database(configOf(undefined), 1);
+  const { owner } = options;
+  await using server = new Database(configOf(options.server), 1);
   // A lock of the session, as CREATE DATABASE does not run in a transaction; the pool has one connection.
   await server.query({ text: `SELECT pg_advisory_lock(${LOCK_KEY})` });
   if (owner !== undefined) await ensureRole(server, owner);
   const template =
-    migrations === undefined ? 'template0' : await migrated(server, migrations, owner);
+    migrations === undefined ? 'template0' : await migrated(server, migrations, options);
   await server.query({ text: `SELECT pg_advisory_unlock(${LOCK_KEY})` });
   const name = `roost_test_${randomBytes(8).toString('hex')}`;
   const owned = owner === undefined ? '' : `OWNER "${owner}"`;
@@ -55,7 +61,7 @@ export async function freshDatabase(
   if (owner !== undefined) {
     await server.query({ text: `REVOKE ALL ON DATABASE "${name}" FROM PUBLIC` });
   }
-  return new FreshDatabase(name, connectionsMax, owner);
+  return new FreshDatabase(name, options);
 }
 
 async function ensureRole(server: Database, name: string): Promise<void> {
@@ -69,11 +75,8 @@ async function ensureRole(server: Database, name: string): Promise<void> {
   if (found === undefined) await server.query({ text: `CREATE ROLE "${name}" ${password}` });
 }
 
-async function migrated(
-  server: Database,
-  migrations: URL,
-  owner: string | undefined,
-): Promise<string> {
+async function migrated(server: Database, migrations: URL, options: FreshOptions): Promise<string> {
+  const { owner } = options;
   const hash = createHash('sha256').update(`${owner ?? ''}\n`);
   for (const { name, sha256 } of await readMigrations(migrations))
     hash.update(`${name} ${sha256}\n`);
@@ -89,7 +92,7 @@ async function migrated(
     const owned = owner === undefined ? '' : `OWNER "${owner}"`;
     await server.query({ text: `CREATE DATABASE "${unfinished}" ${owned} STRATEGY file_copy` });
     {
-      await using database = new Database(configOf(unfinished, owner), 1);
+      await using database = new Database(configOf(options.server, unfinished, owner), 1);
       await migrate(database, migrations);
     }
     await waitUntilAlone(server, unfinished);
@@ -108,9 +111,9 @@ async function waitUntilAlone(server: Database, name: string): Promise<void> {
 
 const LOCK_KEY = 0x7465_7374;
 
-/** The server of `tools/postgres-up.mjs`; `undefined` is the database to give orders from. */
-function configOf(database: string | undefined, role?: string): DatabaseConfig {
-  const given = process.env['ROOST_TEST_POSTGRES'];
+/** The server of `tools/postgres-up.mjs` where none is given; without a database, the one to give orders from. */
+function configOf(server: string | undefined, database?: string, role?: string): DatabaseConfig {
+  const given = server ?? process.env['ROOST_TEST_POSTGRES'];
   assert(
     given !== undefined,
     'tests with a database are called *.pg.test.ts, so that Jest starts one',
