@@ -1,4 +1,5 @@
 import { constants, verify } from 'node:crypto';
+import { eventsOf } from '@roost/aas/events';
 import { Gate } from '@roost/aas/gate';
 import { KeyRing } from '@roost/aas/key-ring';
 import { classOf } from '@roost/aas/rules';
@@ -33,7 +34,7 @@ export const tokens: Scenario = {
     await using drawn = await draw(bench, house);
     const { all, ring, key } = drawn;
     const spender = new Spender(house.databases.of('aas'));
-    const gate = new Gate({ ring, spender, classOf, domain, crypto });
+    const gate = new Gate({ ring, spender, classOf, domain, crypto, events: eventsOf(silent) });
     const { signal } = new AbortController();
     const direct = await measureGate(bench, house, all.slice(0, all.length / 2), {
       ...{ key, check: async (header) => void (await gate.check(SEND, header, signal)) },

@@ -12,14 +12,16 @@ export class Collector implements AsyncDisposable {
   #connections = 0;
 
   private constructor() {
-    this.#server = createServer(async (request, response) => {
+    this.#server = createServer((request, response) => {
       const chunks: Buffer[] = [];
-      for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
-      const sent = Buffer.concat(chunks);
-      const body = request.headers['content-encoding'] === 'gzip' ? gunzipSync(sent) : sent;
-      this.raw.push(body);
-      this.spans.push(...decodeSpans(body));
-      response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end();
+      request.on('data', (chunk: Buffer) => chunks.push(chunk));
+      request.once('end', () => {
+        const sent = Buffer.concat(chunks);
+        const body = request.headers['content-encoding'] === 'gzip' ? gunzipSync(sent) : sent;
+        this.raw.push(body);
+        this.spans.push(...decodeSpans(body));
+        response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end();
+      });
     });
     this.#server.on('connection', () => this.#connections++);
   }

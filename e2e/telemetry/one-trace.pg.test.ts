@@ -1,6 +1,6 @@
 // One message can be followed from the door of the homeserver to whoever listens: through the token gate, the
 // DS, its outbox, the bus and the QS. Here in one process; `distributed.servers.test.ts` has separate ones.
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, test } from '@jest/globals';
 import { dump } from '@roost/e2e/dump';
 import { connectTwo, Witness } from '@roost/e2e/witness';
 import { World } from '@roost/e2e/world';

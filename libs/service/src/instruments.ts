@@ -10,10 +10,10 @@ import {
 /** Every value that a label may have: anything else counts as `other`, so that no label grows. */
 export type Labels = Readonly<Record<string, readonly string[]>>;
 
-type Values<L extends Labels> = { readonly [name in keyof L]: L[name][number] };
+type Values<L extends Labels> = { readonly [name in keyof L]: string };
 
 /** Counts: `count(labels)` or `count(labels, n)`. Each series begins at 0, so that the first is seen. */
-export function counter<const L extends Labels = Readonly<Record<string, never>>>(
+export function counter<L extends Labels = Readonly<Record<string, never>>>(
   name: string,
   help: string,
   labels?: L,
@@ -27,7 +27,7 @@ export function counter<const L extends Labels = Readonly<Record<string, never>>
 }
 
 /** Measures how long something takes, or how large it is. */
-export function histogram<const L extends Labels = Readonly<Record<string, never>>>(
+export function histogram<L extends Labels = Readonly<Record<string, never>>>(
   name: string,
   help: string,
   { boundaries, labels }: { readonly boundaries: readonly number[]; readonly labels?: L },

@@ -5,6 +5,7 @@ import { decodeToken } from '@roost/tokens/token';
 import { newChallenge, challengeDigest, parseAuthorization } from '@roost/tokens/challenge';
 import { verifyToken } from '@roost/tokens/node/verifier';
 import type { Domain } from '@roost/core/ids';
+import type { Events } from './events.ts';
 import type { KeyRing } from './key-ring.ts';
 import type { Spender } from './spender.ts';
 
@@ -21,6 +22,7 @@ export class Gate {
   readonly #classOf: ClassOf;
   readonly #challengeDigest: Uint8Array;
   readonly #crypto: Crypto;
+  readonly #events: Pick<Events, 'checked'>;
 
   constructor(parts: {
     ring: KeyRing;
@@ -28,16 +30,26 @@ export class Gate {
     classOf: ClassOf;
     domain: Domain;
     crypto: Crypto;
+    events: Pick<Events, 'checked'>;
   }) {
     this.#ring = parts.ring;
     this.#spender = parts.spender;
     this.#classOf = parts.classOf;
     this.#crypto = parts.crypto;
+    this.#events = parts.events;
     this.#challengeDigest = challengeDigest(parts.crypto, newChallenge(parts.domain));
   }
 
   /** What the call costs, once that is spent; a refusal is thrown. */
   async check(
+    path: string,
+    authorization: string,
+    signal: AbortSignal,
+  ): Promise<TokenClass | 'exempt'> {
+    return await this.#events.checked(() => this.#decide(path, authorization, signal));
+  }
+
+  async #decide(
     path: string,
     authorization: string,
     signal: AbortSignal,

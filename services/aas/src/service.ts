@@ -16,7 +16,7 @@ import type { Log } from '@roost/service/log';
 import { Accounts } from './accounts.ts';
 import { periodOf } from './domain/allowance.ts';
 import { authorizationHandlers, rateLimitHandlers } from './handlers/edge.ts';
-import { eventsOf } from './events.ts';
+import { eventsOf, observeAas } from './events.ts';
 import { Gate } from './gate.ts';
 import { tokenHandlers, tokenInternalHandlers } from './handlers/tokens.ts';
 import { KeyRing } from './key-ring.ts';
@@ -58,7 +58,7 @@ export async function openAas(config: AasConfig, ports: AasPorts) {
   await ring.rotate();
 
   const spender = new Spender(database);
-  const gate = new Gate({ ring, spender, classOf, domain, crypto });
+  const gate = new Gate({ ring, spender, classOf, domain, crypto, events });
   const accounts = new Accounts({ quantities, getClient: authentication.getClient });
   const keySets = new KeySets({
     clock,
@@ -91,10 +91,12 @@ export async function openAas(config: AasConfig, ports: AasPorts) {
     bind(RateLimitServiceDefinition, rateLimitHandlers(counting), options),
   ];
 
+  const observed = observeAas(ring, database);
   const stop = new AbortController();
   const rotating = keepRotating(ring, ports, events, stop.signal);
   const close = async (): Promise<void> => {
     stop.abort();
+    observed[Symbol.dispose]();
     await rotating;
     await ring[Symbol.asyncDispose]();
   };

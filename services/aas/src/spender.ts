@@ -1,3 +1,4 @@
+import { traceHere, untraced, within, type Trace } from '@roost/bus/trace';
 import { toHex } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import type { Database } from '@roost/postgres/database';
@@ -11,6 +12,8 @@ export interface Spending {
 }
 
 interface Waiting extends Spending {
+  /** A batch is shown in the trace of its first. */
+  readonly trace: Trace;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -38,7 +41,7 @@ export class Spender {
       throw new Failure('RATE_LIMITED', 'too many requests at once', { retryAfterMs: 1000 });
     }
     await new Promise<void>((resolve, reject) => {
-      this.#waiting.push({ ...spending, resolve, reject });
+      this.#waiting.push({ ...spending, trace: traceHere(), resolve, reject });
       this.#pump();
     });
   }
@@ -48,7 +51,8 @@ export class Spender {
       const batch = this.#waiting.splice(0, BATCH_MAX);
       this.#running++;
       // Whatever happens is told to those who wait.
-      void this.#run(batch).finally(() => {
+      const run = within(batch[0]?.trace ?? untraced, () => this.#run(batch));
+      void run.finally(() => {
         this.#running--;
         this.#pump();
       });

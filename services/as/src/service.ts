@@ -12,7 +12,7 @@ import {
 import { bind, type Claimant, type ServiceBinding } from '@roost/rpc/service';
 import type { Log } from '@roost/service/log';
 import type { DirectQueueLimits } from './domain/direct-queue.ts';
-import { eventsOf } from './events.ts';
+import { eventsOf, observeAs } from './events.ts';
 import { accountHandlers } from './handlers/accounts.ts';
 import { directQueueHandlers } from './handlers/direct-queue.ts';
 import { adminHandlers, internalHandlers } from './handlers/internal.ts';
@@ -81,11 +81,13 @@ export async function openAs(config: AsConfig, ports: AsPorts) {
     bind(AuthenticationAdminServiceDefinition, adminHandlers(shared), options),
   ];
 
+  const observed = observeAs(signing, database);
   const stop = new AbortController();
   const upkeep = keepUp(signing, ports, events, stop.signal);
   const close = async (): Promise<void> => {
     listeners.drain();
     stop.abort();
+    observed[Symbol.dispose]();
     await upkeep;
   };
   return { bindings, close, drain: () => listeners.drain() };
