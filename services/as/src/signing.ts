@@ -1,7 +1,7 @@
 import { assert } from '@roost/core/assert';
 import type { ClientId, Domain, UserName } from '@roost/core/ids';
 import { DAY_MS, type Clock } from '@roost/core/time';
-import { utf8 } from '@roost/core/bytes';
+import { equal, utf8 } from '@roost/core/bytes';
 import type { Crypto } from '@roost/crypto/crypto';
 import { openSealed, sealRandom } from '@roost/crypto/sealed';
 import {
@@ -39,6 +39,9 @@ export class Signing {
   readonly #ports: Ports;
   #published: PublishedKeys = { roots: [], intermediates: [], revoked: [] };
   #issuer: Issuer | undefined;
+  /** The authorities that were loaded last, the newest first. */
+  #loaded: readonly store.Authority[] = [];
+  #ends = { root: 0, intermediate: 0 };
 
   constructor(ports: Ports) {
     this.#ports = ports;
@@ -63,7 +66,17 @@ export class Signing {
     this.#load(found);
   }
 
-  get published(): PublishedKeys {
+  /** When the keys that sign now end, in ms since 1970. */
+  get ends(): { readonly root: number; readonly intermediate: number } {
+    return this.#ends;
+  }
+
+  /**
+   * All that credentials of this domain are verified against. Read from the rows each time: another
+   * replica may have made a key, and signed with it, a moment ago.
+   */
+  async published(): Promise<PublishedKeys> {
+    await this.#read();
     return this.#published;
   }
 
@@ -123,8 +136,21 @@ export class Signing {
     return this.#seal(store.AUTHORITY_KINDS.intermediate, credential, key.privateKey, validity);
   }
 
+  async #read(): Promise<void> {
+    const { clock, database } = this.#ports;
+    const found = await store.findAuthorities(database, new Date(clock.now()));
+    const isKnown =
+      found.length === this.#loaded.length &&
+      found.every(({ credential }, at) =>
+        equal(credential, this.#loaded[at]?.credential ?? NOTHING),
+      );
+    // Without an intermediate that lives there is nothing to load: the next rotation makes one.
+    if (!isKnown && newest(found).intermediate !== undefined) this.#load(found);
+  }
+
   #load(found: readonly store.Authority[]): void {
     const { crypto, domain } = this.#ports;
+    this.#loaded = found;
     const of = (kind: number): readonly store.Authority[] =>
       found.filter((each) => each.kind === kind);
     this.#published = {
@@ -132,8 +158,9 @@ export class Signing {
       intermediates: of(store.AUTHORITY_KINDS.intermediate).map(({ credential }) => credential),
       revoked: [],
     };
-    const { intermediate } = newest(found);
+    const { root, intermediate } = newest(found);
     assert(intermediate !== undefined, 'there is an intermediate after a rotation');
+    this.#ends = { root: +(root?.notAfter ?? 0), intermediate: +intermediate.notAfter };
     const authority = readAuthority(crypto, domain, this.#published);
     const hash = crypto.sha256(intermediate.credential);
     assert(authority.intermediates.size > 0, 'our own keys verify');
@@ -169,6 +196,8 @@ export class Signing {
     return opened;
   }
 }
+
+const NOTHING = new Uint8Array(0);
 
 function newest(found: readonly store.Authority[]) {
   return {

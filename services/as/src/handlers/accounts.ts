@@ -42,12 +42,12 @@ export function accountHandlers(parts: Dependencies): AccountHandlers {
     },
 
     async getPublicKeys() {
-      return signing.published;
+      return await signing.published();
     },
 
     async publishConnectionPackage({ connectionPackage }, context) {
       const clientId = callingClient(context);
-      checkConnectionPackage(connectionPackage, clientId, parts);
+      await checkConnectionPackage(connectionPackage, clientId, parts);
       await database.transaction(async (tx) => {
         await spendOnce(tx, context, parts);
         await store.replaceConnectionPackage(tx, clientId.uuid, connectionPackage);

@@ -53,12 +53,12 @@ export function requireLocal<T extends { readonly domain: Domain }>(id: T, home:
 }
 
 /** Refuses a connection package that is not the caller's own, signed by it, and good for a while. */
-export function checkConnectionPackage(
+export async function checkConnectionPackage(
   bytes: Uint8Array,
   clientId: ClientId,
   { clock, crypto, domain, signing }: Dependencies,
-): void {
-  const authority = readAuthority(crypto, domain, signing.published);
+): Promise<void> {
+  const authority = readAuthority(crypto, domain, await signing.published());
   const made = verifyConnectionPackage(crypto, bytes, authority, clock.now());
   if (printId(made.credential.clientId) !== printId(clientId)) {
     throw malformed('connection_package', 'is of another client');

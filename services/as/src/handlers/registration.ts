@@ -58,7 +58,7 @@ export function registrationHandlers(parts: Dependencies): RegistrationHandlers 
 
     async finishRegistration({ registrationId, connectionPackage }, context) {
       const clientId = callingClient(context);
-      checkConnectionPackage(connectionPackage, clientId, parts);
+      await checkConnectionPackage(connectionPackage, clientId, parts);
       const isNew = await database.transaction(async (tx) => {
         const now = new Date(clock.now());
         const registration = await store.lockRegistration(tx, registrationId, now);
