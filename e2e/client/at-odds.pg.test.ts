@@ -19,7 +19,7 @@ import { walletShelves } from '@roost/client/wallet';
 import { printId } from '@roost/core/ids';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { befriend, Person } from '@roost/e2e/person';
-import { World } from '@roost/e2e/world';
+import { AllInOne } from '@roost/e2e/all-in-one';
 import { encodeCommitAad } from '@roost/identity/leaf';
 import { makeHubProposal } from '@roost/mls/hub';
 import { defineRole } from '@roost/mls/policy';
@@ -29,13 +29,13 @@ import { connectTo } from '@roost/e2e/door';
 type Extension = ReturnType<typeof withRoom>[number];
 
 const folder = mkdtempSync(join(tmpdir(), 'roost-odds-'));
-let world: World;
+let world: AllInOne;
 /** Its operator wants another policy for groups. */
-let tended: World;
+let tended: AllInOne;
 
 beforeAll(async () => {
-  world = await World.open();
-  tended = await World.open({ roomPolicies: { group: 'moderated' } });
+  world = await AllInOne.open();
+  tended = await AllInOne.open({ roomPolicies: { group: 'moderated' } });
 });
 afterAll(async () => {
   await world[Symbol.asyncDispose]();

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { DAY_MS, sleep } from '@roost/core/time';
 import { befriend, Person } from '@roost/e2e/person';
-import { World } from '@roost/e2e/world';
+import { AllInOne } from '@roost/e2e/all-in-one';
 
 test('whoever comes back after a month renews its keys in each group, once', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'roost-renewal-'));
   let ahead = 0;
   const clock = { now: (): number => Date.now() + ahead };
-  await using world = await World.open({ clock });
+  await using world = await AllInOne.open({ clock });
   const come = async (name: string) => Person.come(name, { ...world.door, folder, clock });
   const epochs = async (): Promise<number> => {
     const rows = await world.databases.ds.query<{ epoch: bigint }>({

@@ -1,108 +1,33 @@
-import { migrations as aasMigrations } from '@roost/aas/service';
-import { migrations as asMigrations } from '@roost/as/service';
-import type { Bus } from '@roost/bus/ports';
-import { parseDomain } from '@roost/core/ids';
-import type { Clock } from '@roost/core/time';
-import { nodeCrypto as crypto } from '@roost/crypto/node';
-import { migrations as dsMigrations } from '@roost/ds/service';
-import { openServices, type ServiceName } from '@roost/homeserver/services';
-import { migrations as qsMigrations } from '@roost/qs/service';
+import type { Domain } from '@roost/core/ids';
+import type { ServiceName } from '@roost/homeserver/services';
 import type { WebPushOptions } from '@roost/qs/web-push';
-import { type RunningServer, serve } from '@roost/rpc/server';
-import type { Log } from '@roost/service/log';
-import { freshDatabase, type FreshDatabase } from '@roost/testing/postgres';
+import type { FreshDatabase } from '@roost/testing/postgres';
+import { AllInOne } from './all-in-one.ts';
 import type { Door } from './door.ts';
 
 export interface WorldOptions {
-  readonly clock?: Clock;
-  readonly log?: Log;
-  readonly bus?: Bus;
   readonly pushing?: Pick<WebPushOptions, 'isPrivateAllowed' | 'authority'>;
   readonly registration?: 'open' | 'invite';
-  readonly roomPolicies?: Parameters<typeof openServices>[0]['roomPolicies'];
   /** Tokens a day; far more than a test needs where it is not given. */
   readonly quantities?: { readonly general: number; readonly contact: number };
 }
 
-type Databases = Readonly<Record<ServiceName, FreshDatabase>>;
-type Running = {
-  readonly server: RunningServer;
-  readonly services: Awaited<ReturnType<typeof openServices>>;
-};
-
-/**
- * A whole homeserver on one loopback port, with its token gate, over databases of its own: what
- * `npm start` runs, without the command line.
- */
-export class World implements AsyncDisposable {
-  readonly domain = parseDomain('home.example');
-  readonly databases: Databases;
-  readonly #options: WorldOptions;
-  readonly #secrets = new Map<string, Uint8Array>();
-  #running: Running | undefined;
-  #port = 0;
-
-  private constructor(options: WorldOptions, databases: Databases) {
-    this.#options = options;
-    this.databases = databases;
-  }
-
-  static async open(options: WorldOptions = {}): Promise<World> {
-    const as = await freshDatabase(asMigrations);
-    const aas = await freshDatabase(aasMigrations);
-    const qs = await freshDatabase(qsMigrations);
-    const ds = await freshDatabase(dsMigrations);
-    const world = new World(options, { as, aas, qs, ds });
-    await world.start();
-    return world;
-  }
-
-  /** On `127.0.0.1:port`; the same over restarts. */
-  get door(): Door {
-    return { address: `127.0.0.1:${this.#port}` };
-  }
-
-  async start(): Promise<void> {
-    const { log = silent, registration = 'open', ...options } = this.#options;
-    const services = await openServices({
-      quantities: { general: 100_000, contact: 10_000 },
-      ...options,
-      home: { domain: this.domain, incarnation: 1, secret: async (name) => this.secret(name) },
-      databases: { of: (name) => this.databases[name] },
-      registration,
-      log,
-    });
-    const { bindings, gate, limiter } = services;
-    const listen = { host: '127.0.0.1', port: this.#port };
-    const exemptBucket = { capacity: 10_000, refillPerSecond: 10_000 };
-    const door = { bindings, gate, limiter, exemptBucket };
-    const server = await serve({ ...door, listen, callers: 'edge', log });
-    this.#port = server.port;
-    this.#running = { server, services };
-  }
-
+/** A whole homeserver, over databases of its own. */
+export interface World extends AsyncDisposable {
+  readonly domain: Domain;
+  /** As their superuser. */
+  readonly databases: Readonly<Record<ServiceName, FreshDatabase>>;
+  /** Where clients reach it; the same over restarts. */
+  readonly door: Door;
+  start(): Promise<void>;
   /** Stops the homeserver as an operator does; its databases stay. */
-  async stop(graceMs = 0): Promise<void> {
-    const running = this.#running;
-    this.#running = undefined;
-    if (running === undefined) return;
-    running.server.drain();
-    await running.services[Symbol.asyncDispose]();
-    await running.server.close(graceMs);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
-    await Promise.all(Object.values(this.databases).map((each) => each[Symbol.asyncDispose]()));
-  }
-
-  /** A secret of the homeserver, drawn once. */
-  secret(purpose: string): Uint8Array {
-    const secret = this.#secrets.get(purpose) ?? crypto.random(32);
-    this.#secrets.set(purpose, secret);
-    return secret;
-  }
+  stop(): Promise<void>;
 }
 
-const quiet = (): void => undefined;
-const silent: Log = { debug: quiet, info: quiet, warn: quiet, error: quiet, named: () => silent };
+/**
+ * In Jest's project `servers` separate services on real servers, else all in one in this process. A story that
+ * needs what only one of them has opens `AllInOne` or `Homeserver`.
+ */
+export const World = {
+  open: async (options: WorldOptions = {}): Promise<World> => await AllInOne.open(options),
+};

@@ -14,19 +14,19 @@ import { serverOf } from '@roost/e2e/door';
 import { CutBus } from '@roost/e2e/cut-bus';
 import { Tokens } from '@roost/e2e/tokens';
 import { connectTwo, Witness } from '@roost/e2e/witness';
-import { World } from '@roost/e2e/world';
+import { AllInOne } from '@roost/e2e/all-in-one';
 import { SendMessageRequest } from '@roost/proto/roost/delivery/v1/delivery';
 
 const bus = new CutBus();
 const all = new AsyncDisposableStack();
-let world: World;
+let world: AllInOne;
 let olga: Witness;
 let stan: Witness;
 let dm: string;
 let group: string;
 
 beforeAll(async () => {
-  world = all.use(await World.open({ bus }));
+  world = all.use(await AllInOne.open({ bus }));
   olga = all.use(await Witness.come(world.door, 'olga'));
   stan = all.use(await Witness.come(world.door, 'stan'));
   dm = await connectTwo(olga, stan);

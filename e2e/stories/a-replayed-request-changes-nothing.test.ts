@@ -16,7 +16,7 @@ import type { Tokens } from '@roost/e2e/tokens';
 import { type Heard, Wire } from '@roost/e2e/wire';
 import type { Witness } from '@roost/e2e/witness';
 import { IssueTokensResponse } from '@roost/proto/roost/tokens/v1/tokens';
-import { World } from '@roost/e2e/world';
+import { AllInOne } from '@roost/e2e/all-in-one';
 
 interface Rule {
   readonly token: string;
@@ -31,13 +31,13 @@ const READS = /\/(Get\w+|Find\w+|Dequeue\w*|Listen\w*)$/;
 
 let offsetMs = 0;
 const clock = { now: () => systemClock.now() + offsetMs };
-let world: World;
+let world: AllInOne;
 let calls: readonly Recorded[];
 let tokens: Tokens;
 let wire: Wire;
 
 beforeAll(async () => {
-  world = await World.open({ clock });
+  world = await AllInOne.open({ clock });
   const { people, ...story } = await tell(world, 'again', clock);
   tokens = story.tokens;
   await doRoomChores(world, { people, ...story });

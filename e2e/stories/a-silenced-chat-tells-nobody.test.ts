@@ -11,7 +11,7 @@ import { MINUTE_MS, sleep } from '@roost/core/time';
 import { dump } from '@roost/e2e/dump';
 import type { Recorded } from '@roost/e2e/recorder';
 import { connectTwo, Witness } from '@roost/e2e/witness';
-import { World } from '@roost/e2e/world';
+import { AllInOne } from '@roost/e2e/all-in-one';
 import { SendMessageResponse } from '@roost/proto/roost/delivery/v1/delivery';
 
 interface Answered {
@@ -39,11 +39,11 @@ class ListeningBus extends MemoryBus {
   }
 }
 
-let world: World;
+let world: AllInOne;
 let bus: ListeningBus;
 beforeAll(async () => {
   bus = new ListeningBus();
-  world = await World.open({ bus });
+  world = await AllInOne.open({ bus });
 });
 afterAll(async () => {
   await world[Symbol.asyncDispose]();

@@ -7,7 +7,7 @@ import { CutBus } from '@roost/e2e/cut-bus';
 import { dump } from '@roost/e2e/dump';
 import { tell } from '@roost/e2e/story';
 import { connectTwo, Witness } from '@roost/e2e/witness';
-import { World } from '@roost/e2e/world';
+import { AllInOne } from '@roost/e2e/all-in-one';
 import { ROLES } from '@roost/mls/roles';
 import { toBase64 } from '@roost/rpc/frames';
 import { createLog } from '@roost/service/log';
@@ -25,7 +25,7 @@ type Service = (typeof SERVICES)[number];
 
 const bus = new CutBus();
 let log = '';
-let world: World;
+let world: AllInOne;
 let known: Known;
 const beganAtMs = Date.now();
 const dumps: Partial<Record<Service, string>> = {};
@@ -33,7 +33,7 @@ const dumps: Partial<Record<Service, string>> = {};
 beforeAll(async () => {
   const destination = { write: (line: string) => void (log += line) };
   const options = { readable: false, destination };
-  world = await World.open({ bus, log: createLog('home', 'debug', options) });
+  world = await AllInOne.open({ bus, log: createLog('home', 'debug', options) });
   const { people, group, dm } = await tell(world, 'nemo');
   const [owner, stays] = people;
   {

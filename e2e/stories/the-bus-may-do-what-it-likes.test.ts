@@ -11,7 +11,7 @@ import { sleep } from '@roost/core/time';
 import { queueLog } from '@roost/e2e/queue-log';
 import { randomOf } from '@roost/e2e/random';
 import { connectTwo, Witness } from '@roost/e2e/witness';
-import { World } from '@roost/e2e/world';
+import { AllInOne } from '@roost/e2e/all-in-one';
 
 const given = process.env['ROOST_SEED'];
 const seed = given === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(given);
@@ -87,11 +87,11 @@ async function expectOneOrder(chats: readonly string[]): Promise<void> {
 }
 
 const MESSAGES = 40;
-let world: World;
+let world: AllInOne;
 let people: Witness[];
 
 beforeAll(async () => {
-  world = await World.open({ bus });
+  world = await AllInOne.open({ bus });
   const come = (name: string): Promise<Witness> => Witness.come(world.door, name);
   people = await Promise.all(['rita', 'sami', 'tove'].map(come));
 });

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, test } from '@jest/globals';
 import { dump } from '@roost/e2e/dump';
 import { connectTwo, Witness } from '@roost/e2e/witness';
-import { World } from '@roost/e2e/world';
+import { AllInOne } from '@roost/e2e/all-in-one';
 import { createLog } from '@roost/service/log';
 import { startTelemetry } from '@roost/service/telemetry';
 import { Collector } from './collector.ts';
@@ -23,7 +23,7 @@ beforeAll(async () => {
   const logger = createLog('home', 'debug', { readable: false, destination });
   {
     await using _ = startTelemetry('homeserver', process.env, logger);
-    await using world = await World.open({ log: logger });
+    await using world = await AllInOne.open({ log: logger });
     await using alice = await Witness.come(world.door, 'trace-alice');
     await using bob = await Witness.come(world.door, 'trace-bob');
     const dm = await connectTwo(alice, bob);
