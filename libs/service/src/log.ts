@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { isNativeError } from 'node:util/types';
+import { trace } from '@opentelemetry/api';
 import { type DestinationStream, pino } from 'pino';
 
 export const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -67,7 +68,7 @@ export function createLog(
   const writer =
     (service: string, at: Exclude<Level, 'silent'>): Write =>
     (fields, text) =>
-      sink[at]({ service, ...loggable(fields) }, scrub(text));
+      sink[at]({ service, ...loggable(fields), ...traceFields() }, scrub(text));
   const named = (service: string): Log => ({
     debug: writer(service, 'debug'),
     info: writer(service, 'info'),
@@ -77,6 +78,16 @@ export function createLog(
   });
   return named(name);
 }
+
+/** Which trace a line belongs to, and nothing where no trace is recorded. */
+function traceFields(): { readonly traceId?: string; readonly spanId?: string } {
+  const span = trace.getActiveSpan();
+  if (span?.isRecording() !== true) return NO_TRACE;
+  const { traceId, spanId } = span.spanContext();
+  return { traceId, spanId };
+}
+
+const NO_TRACE = {};
 
 function loggable(fields: Fields): Record<string, unknown> {
   const kept: Record<string, unknown> = {};

@@ -50,6 +50,7 @@ export interface ReceiverPorts {
 }
 
 interface Outcome {
+  readonly counts: Parameters<QsEvents['stored']>[0];
   readonly stored: readonly Stored[];
   readonly arrivals: ReadonlyMap<bigint, readonly Entry[]>;
   readonly gone: readonly Gone[];
@@ -82,6 +83,7 @@ export class Receiver {
     const opened = events.map((event) => this.#open(event, groups));
     const shown = new Shown(opened);
     const outcome = await shown.storing(() => this.#attempt(source, groups, opened));
+    this.#ports.events.stored(outcome.counts);
     for (const { clientId, runs } of outcome.stored) {
       const trace = shown.traceOf(outcome.arrivals.get(clientId));
       within(trace, () => listeners.deliver(clientId, runs));
@@ -204,8 +206,10 @@ export class Receiver {
       this.#burySome(tx, groups, taken),
     ]);
     if (!isMoved) throw new MarksMoved();
-    this.#ports.events.stored({ refused, lost: staged.lost });
+    const stored = sizeOf(arrivals) - staged.lost;
+    const counts = { stored, refused, lost: staged.lost, silenced: sizeOf(unheard) };
     return {
+      counts,
       stored: staged.stored,
       arrivals,
       gone,
@@ -244,8 +248,16 @@ export class Receiver {
       letters.push({ tag: group.tag, number: event.number, kind, sealed: event.sealed });
     }
     await bury(tx, letters, new Date(this.#ports.clock.now()));
-    if (letters.length > 0) this.#ports.events.buried(letters.length);
+    if (letters.length === 0) return;
+    const gap = letters.filter(({ kind }) => kind === 'gap').length;
+    this.#ports.events.buried({ undecodable: letters.length - gap, gap });
   }
+}
+
+function sizeOf(entries: ReadonlyMap<bigint, readonly Entry[]>): number {
+  let size = 0;
+  for (const each of entries.values()) size += each.length;
+  return size;
 }
 
 /** Another transaction moved one of the marks that this one had read. */

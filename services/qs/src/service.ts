@@ -6,7 +6,7 @@ import { QueueServiceDefinition } from '@roost/proto/roost/queue/v1/queue';
 import { bind, type ServiceBinding } from '@roost/rpc/service';
 import type { Log } from '@roost/service/log';
 import { defaultLimits, type QsConfig } from './config.ts';
-import { qsEvents, type QsEvents } from './events.ts';
+import { observeQs, qsEvents, type QsEvents } from './events.ts';
 import { queueHandlers } from './handlers.ts';
 import { SecretKeys } from './keys.ts';
 import { Listeners } from './listeners.ts';
@@ -55,8 +55,15 @@ export async function openQs(config: QsConfig, ports: QsPorts): Promise<QsServic
   const pusher = new Pusher({ database, crypto, listeners, push, events, limits });
 
   const receiver = new Receiver({ ...common, pusher, transportKey, events });
-  const served = bus.serve((batch) => receiver.receive(batch));
-  const handlers = queueHandlers({ ...common, push, limits, records });
+  const served = bus.serve(async (batch) => {
+    try {
+      return await receiver.receive(batch);
+    } catch (error) {
+      events.receiveFailed();
+      throw error;
+    }
+  });
+  const handlers = queueHandlers({ ...common, push, limits, records, events });
   const { keyOf } = records;
   const binding = bind(QueueServiceDefinition, handlers, {
     keyOf,
@@ -65,6 +72,7 @@ export async function openQs(config: QsConfig, ports: QsPorts): Promise<QsServic
     crypto,
   });
 
+  const observed = observeQs(listeners, database);
   const stop = new AbortController();
   const sweeping = repeat(limits.sweepMs, stop.signal, events.sweepFailed, () =>
     sweep({ database, clock, limits, writer, listeners }, stop.signal),
@@ -80,6 +88,7 @@ export async function openQs(config: QsConfig, ports: QsPorts): Promise<QsServic
       if (listeners.count > 0) await listeners.emptied(limits.drainMs);
       listeners.endAll();
       stop.abort();
+      observed[Symbol.dispose]();
       await Promise.all([served.close(), pusher.close(), sweeping, polling]);
     },
   };

@@ -42,6 +42,8 @@ interface AnsweredClaim {
   readonly response: Uint8Array;
   /** Whose single-use packages became fewer. */
   readonly takenFrom: readonly bigint[];
+  /** How many were of the kind that is handed out again and again. */
+  readonly lastResorts: number;
 }
 
 export function claimAddPackages(deps: Dependencies): QueueHandlers['claimAddPackages'] {
@@ -55,8 +57,9 @@ export function claimAddPackages(deps: Dependencies): QueueHandlers['claimAddPac
     };
     records.assertHere(claim.groupId.domain);
 
-    const { response, takenFrom } = await database.transaction((tx) => claimOnce(tx, deps, claim));
-
+    const answered = await database.transaction((tx) => claimOnce(tx, deps, claim));
+    const { response, takenFrom, lastResorts } = answered;
+    deps.events.claimed({ single: takenFrom.length, lastResort: lastResorts });
     await tellLowWater(deps, takenFrom);
     return { addPackages: decodePackages(response) };
   };
@@ -72,14 +75,15 @@ async function claimOnce(tx: Executor, deps: Dependencies, claim: Claim): Promis
     if (response === undefined || earlier === undefined || !equal(earlier.requestTag, tag)) {
       throw new Failure('ID_REUSED', 'this claim_id was used for another claim');
     }
-    return { response, takenFrom: [] };
+    return { response, takenFrom: [], lastResorts: 0 };
   }
   const chosen = await choose(tx, deps, claim);
   const { taken, lastResort } = chosen;
   await bind(tx, deps, claim.groupId, chosen);
   const response = encodePackages([...taken, ...lastResort]);
   await answerClaim(tx, claim.claimId, response);
-  return { response, takenFrom: taken.map(({ clientId }) => clientId) };
+  const takenFrom = taken.map(({ clientId }) => clientId);
+  return { response, takenFrom, lastResorts: lastResort.length };
 }
 
 /** One package of each client: single-use ones, and where there is none, a last resort. */
@@ -152,6 +156,7 @@ async function tellLowWater(deps: Dependencies, clientIds: readonly bigint[]): P
     }
     return await writer.append(tx, arrivals);
   });
+  deps.events.lowWaterTold(stored.length);
   for (const { clientId, runs } of stored) listeners.deliver(clientId, runs);
 }
 

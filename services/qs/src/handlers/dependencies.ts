@@ -5,6 +5,7 @@ import type { Database } from '@roost/postgres/database';
 import type { QueueServiceDefinition } from '@roost/proto/roost/queue/v1/queue';
 import type { Handlers } from '@roost/rpc/service';
 import type { QsLimits } from '../config.ts';
+import type { QsEvents } from '../events.ts';
 import type { SecretKeys } from '../keys.ts';
 import type { Listeners } from '../listeners.ts';
 import type { QueueWriter } from '../queue-writer.ts';
@@ -23,6 +24,7 @@ export interface Dependencies {
   readonly writer: QueueWriter;
   readonly listeners: Listeners;
   readonly push: Push;
+  readonly events: QsEvents;
 }
 
 export type QueueHandlers = Handlers<typeof QueueServiceDefinition>;
