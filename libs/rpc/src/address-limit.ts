@@ -36,8 +36,7 @@ export async function limitAddress(
   const taken = await limiter.take(addressKey(address), 1, bucket);
   if (taken.ok) return;
   if ('retryAfterMs' in taken) {
-    const { retryAfterMs } = taken;
-    throw new Failure('RATE_LIMITED', 'too many calls from this address', { retryAfterMs });
+    throw tooManyCalls(taken.retryAfterMs);
   }
   if (rule.limiterAway === LimiterAway.PASS) return;
   throw new Failure('UNAVAILABLE', 'calls cannot be counted at the moment: try again', {
@@ -46,6 +45,11 @@ export async function limitAddress(
 }
 
 const AWAY_RETRY_MS = 2_000;
+
+/** What an address hears that asks too often; the edge's own limit says the same. */
+export function tooManyCalls(retryAfterMs: number): Failure {
+  return new Failure('RATE_LIMITED', 'too many calls from this address', { retryAfterMs });
+}
 
 /** A key that does not show the address; of IPv6 the /64, which is what one subscriber has. */
 export function addressKey(address: string): string {

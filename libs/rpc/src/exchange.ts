@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 
 import { concat } from '@roost/core/bytes';
 
+import { CORS_ALLOWED_HEADERS, CORS_EXPOSED_HEADERS, CORS_MAX_AGE_SECONDS } from './cors.ts';
 import { frame, trailerFrame, trailersOf } from './frames.ts';
 import type { CallStatus } from './status.ts';
 
@@ -31,15 +32,14 @@ const GRPC_WEB = 'application/grpc-web';
 const CORS = { 'access-control-allow-origin': '*' };
 const CORS_CALL = {
   ...CORS,
-  'access-control-expose-headers': 'grpc-status,grpc-message,grpc-status-details-bin',
+  'access-control-expose-headers': CORS_EXPOSED_HEADERS,
 };
 /** No cookies are used, so any origin may call: what protects a call travels in its headers. */
 const CORS_PREFLIGHT = {
   ...CORS,
   'access-control-allow-methods': 'POST',
-  'access-control-allow-headers':
-    'content-type,x-grpc-web,x-user-agent,grpc-timeout,authorization,roost-proof-bin',
-  'access-control-max-age': '7200',
+  'access-control-allow-headers': CORS_ALLOWED_HEADERS,
+  'access-control-max-age': String(CORS_MAX_AGE_SECONDS),
 };
 
 /** Answers what is no call by itself (CORS, wrong types) and returns the call otherwise. */

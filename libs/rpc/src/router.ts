@@ -12,7 +12,7 @@ import { answerHealth, HEALTH_PATH, type Health } from './health.ts';
 import { observeCall, type ObservedCall, openedBy, UNKNOWN_METHOD, unobserved } from './observe.ts';
 import { REFLECTION_PATHS, type Reflection } from './reflection.ts';
 import { type BoundMethod, type Incoming, type ServiceBinding, unknownMethod } from './service.ts';
-import { type CallStatus, CODES, INTERNAL, OK, statusOf } from './status.ts';
+import { type CallStatus, CODES, INTERNAL, OK, statusOf, TOO_LATE } from './status.ts';
 
 /** The part of a logger that is used here (pino's shape). */
 export interface Log {
@@ -46,7 +46,7 @@ const UNARY_MS = 30_000;
 const FOREIGN_BYTES_MAX = 1_024;
 
 /** Why the signal of a call was aborted. */
-const DEADLINE = new Failure('UNAVAILABLE', 'the call took too long');
+const DEADLINE = new Failure('UNAVAILABLE', TOO_LATE.message);
 const GONE = new Failure('UNAVAILABLE', 'the caller has gone');
 const DRAINING = new Failure('DRAINING', 'the server is closing: connect again');
 
@@ -201,9 +201,7 @@ export class Router {
   }
 
   #statusOf({ path }: Exchange, error: unknown): CallStatus {
-    if (error === DEADLINE) {
-      return { code: CODES.DEADLINE_EXCEEDED, message: DEADLINE.message };
-    }
+    if (error === DEADLINE) return TOO_LATE;
     if (error instanceof Failure) return statusOf(error);
     this.#options.log.error({ method: path, ...loggable(error) }, 'a call failed');
     return INTERNAL;

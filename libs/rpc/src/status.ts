@@ -44,6 +44,11 @@ export class ServerError extends Error {
 
 export const OK: CallStatus = { code: CODES.OK, message: '' };
 export const INTERNAL: CallStatus = { code: CODES.INTERNAL, message: 'internal error' };
+/** The time of a call is up, whether it was its own or ours. */
+export const TOO_LATE: CallStatus = {
+  code: CODES.DEADLINE_EXCEEDED,
+  message: 'the call took too long',
+};
 
 const ERROR_DOMAIN = 'roost';
 const TYPE = 'type.googleapis.com/google.rpc.';
