@@ -40,7 +40,7 @@ export const tokens: Scenario = {
       ...{ key, check: async (header) => void (await gate.check(SEND, header, signal)) },
     });
     const local = await measureGate(bench, house, all.slice(all.length / 2), {
-      ...{ key, check: (header) => house.gate(SEND, header) },
+      ...{ key, check: (header) => house.gate(SEND, header, signal) },
     });
     return [
       { ...rowOf('verify and spend', direct), ...judge(direct) },

@@ -21,8 +21,11 @@ export interface Log {
   error(fields: object, text: string): void;
 }
 
-/** Checks and spends what a call costs, from its path and its authorization header alone. */
-export type TokenGate = (path: string, authorization: string) => Promise<void>;
+/**
+ * Checks and spends what a call costs, from its path and its authorization header alone; nothing once
+ * the signal is aborted, as then the call is refused.
+ */
+export type TokenGate = (path: string, authorization: string, signal: AbortSignal) => Promise<void>;
 
 export interface RouterOptions {
   readonly bindings: readonly ServiceBinding[];
@@ -156,7 +159,7 @@ export class Router {
       return undefined;
     }
     // What a call costs is asked for before any of its bytes are read.
-    await this.#charge(exchange, method);
+    await this.#charge(exchange, signal, method);
     const incoming: Incoming = {
       request: await readRequest(exchange.body, method),
       proof: proofIn(exchange),
@@ -173,11 +176,15 @@ export class Router {
     return undefined;
   }
 
-  async #charge(exchange: Exchange, { path, rule }: BoundMethod): Promise<void> {
+  async #charge(
+    exchange: Exchange,
+    signal: AbortSignal,
+    { path, rule }: BoundMethod,
+  ): Promise<void> {
     const { gate, limiter, exemptBucket } = this.#options;
     if (rule.token !== TokenClass.EXEMPT) {
       if (gate === undefined) assertPaid(rule, exchange.headers[TOKEN_CLASS_HEADER]);
-      else await gate(path, exchange.headers.authorization ?? '');
+      else await gate(path, exchange.headers.authorization ?? '', signal);
       return;
     }
     if (limiter === undefined || exchange.address === '') return;

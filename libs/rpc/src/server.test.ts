@@ -7,7 +7,7 @@ import { Failure } from '@roost/core/failure';
 
 import { clientOf, connect } from './client.ts';
 import { EchoDefinition, echoBinding, type EchoHandlers } from './echo.fixture.ts';
-import { type RunningServer, serve, type ServeOptions } from './server.ts';
+import { type RunningServer, serve, type ServeOptions, type TokenGate } from './server.ts';
 import { connectWeb } from './web.ts';
 
 const running: RunningServer[] = [];
@@ -255,9 +255,10 @@ describe.each(['native', 'web'] as const)('over %s', (way) => {
       handled++;
       return request;
     };
-    const gate = async (...question: string[]) => {
-      asked.push(question);
-      if (question[1] === '') throw new Failure('TOKEN_REQUIRED', 'this costs a token');
+    const gate = async (...[path, authorization, signal]: Parameters<TokenGate>) => {
+      asked.push([path, authorization]);
+      expect(signal.aborted).toBe(false);
+      if (authorization === '') throw new Failure('TOKEN_REQUIRED', 'this costs a token');
     };
     const client = clientAt(await started({ paid }, { gate }));
 

@@ -165,7 +165,8 @@ export async function openServices({
   const opened = started.move();
   return {
     bindings: [as, aas, qs, ds].flatMap(({ bindings }) => [...bindings]),
-    gate: async (path, authorization) => void (await checkToken({ path, authorization })),
+    gate: async (path, authorization, signal) =>
+      void (await checkToken({ path, authorization }, { signal })),
     limiter,
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
