@@ -181,7 +181,9 @@ export class Dispatcher {
     const { timeoutMs } = this.#config;
     const batch = encodeBusBatch({ source: this.#home, events });
     const options = { timeoutMs, signal: this.#stop.signal };
+    const began = performance.now();
     const answer = decodeBusAnswer(await this.#ports.bus.request(partition, batch, options));
+    this.#ports.events.dispatched(events.length, performance.now() - began);
     await this.#noteGone(answer.gone);
     // Another hub's groups are none of ours, whatever the receiver says.
     const ours = answer.marks.filter(({ groupId }) => groupId.domain === this.#home);

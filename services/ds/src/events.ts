@@ -1,4 +1,11 @@
+import type { Clock } from '@roost/core/time';
+import type { Domain } from '@roost/core/ids';
+import type { Database } from '@roost/postgres/database';
+import { counter, gauge, histogram } from '@roost/service/instruments';
 import type { Log } from '@roost/service/log';
+import { observePool } from '@roost/service/pool-metrics';
+import { OutboxAge } from './domain/outbox-age.ts';
+import { measureOutbox } from './store/depth.ts';
 
 /** What operators care about, one function each. */
 export interface DsEvents {
@@ -10,6 +17,8 @@ export interface DsEvents {
   readonly tendingFailed: (error: unknown) => void;
   readonly groupsExpired: (count: number) => void;
   readonly epochConflict: () => void;
+  /** The receiver answered for a batch. */
+  readonly dispatched: (rows: number, durationMs: number) => void;
   readonly dispatchFailed: (partition: number, attempt: number, error: unknown) => void;
   readonly gapTold: (partition: number) => void;
   readonly batchSplit: (rows: number, error: unknown) => void;
@@ -17,18 +26,106 @@ export interface DsEvents {
 }
 
 export function dsEvents(log: Log): DsEvents {
+  const count = counters();
   return {
-    queuesGone: (count) => log.debug({ count }, 'queues of members are gone'),
-    badCommitReported: () => log.info({}, 'a member reported a bad commit'),
-    tendingFailed: (error) => log.warn({ error }, 'proposing removals failed; trying again later'),
-    groupsExpired: (count) => log.info({ count }, 'groups that nobody used were deleted'),
-    epochConflict: () => log.debug({}, 'a commit lost the race for its epoch'),
-    dispatchFailed: (partition, attempt, error) =>
-      log.warn({ partition, attempt, error }, 'the bus did not take a batch; trying again'),
-    gapTold: (partition) =>
-      log.warn({ partition }, 'a receiver lost events that are gone here too'),
-    batchSplit: (rows, error) =>
-      log.warn({ rows, error }, 'a batch of messages failed; each is tried alone'),
-    sweepFailed: (error) => log.warn({ error }, 'deleting what has expired failed; trying again'),
+    queuesGone: (queues) => {
+      count.queuesGone({}, queues);
+      log.debug({ count: queues }, 'queues of members are gone');
+    },
+    badCommitReported: () => {
+      count.badCommits({});
+      log.info({}, 'a member reported a bad commit');
+    },
+    tendingFailed: (error) => {
+      count.failures({ task: 'tending' });
+      log.warn({ error }, 'proposing removals failed; trying again later');
+    },
+    groupsExpired: (groups) => {
+      count.groupsExpired({}, groups);
+      log.info({ count: groups }, 'groups that nobody used were deleted');
+    },
+    epochConflict: () => {
+      count.epochConflicts({});
+      log.debug({}, 'a commit lost the race for its epoch');
+    },
+    dispatched: (rows, durationMs) => {
+      count.batches({ outcome: 'answered' });
+      count.dispatchedRows({}, rows);
+      count.dispatchSeconds(durationMs / 1_000, {});
+    },
+    dispatchFailed: (partition, attempt, error) => {
+      count.batches({ outcome: 'failed' });
+      log.warn({ partition, attempt, error }, 'the bus did not take a batch; trying again');
+    },
+    gapTold: (partition) => {
+      count.gaps({});
+      log.warn({ partition }, 'a receiver lost events that are gone here too');
+    },
+    batchSplit: (rows, error) => {
+      count.splits({});
+      log.warn({ rows, error }, 'a batch of messages failed; each is tried alone');
+    },
+    sweepFailed: (error) => {
+      count.failures({ task: 'sweep' });
+      log.warn({ error }, 'deleting what has expired failed; trying again');
+    },
   };
+}
+
+function counters() {
+  return {
+    batches: counter('roost_ds_batches_total', 'Batches sent over the bus, by outcome.', {
+      outcome: ['answered', 'failed'],
+    }),
+    dispatchedRows: counter('roost_ds_dispatched_rows_total', 'Rows of the outbox that were sent.'),
+    dispatchSeconds: histogram(
+      'roost_ds_dispatch_seconds',
+      'How long the receiver took to answer for a batch.',
+      { boundaries: DISPATCH_S },
+    ),
+    gaps: counter('roost_ds_gaps_total', 'Batches in which a receiver was told of lost events.'),
+    epochConflicts: counter(
+      'roost_ds_epoch_conflicts_total',
+      'Commits that lost the race for their epoch.',
+    ),
+    queuesGone: counter('roost_ds_queues_gone_total', 'Queues of members that are gone.'),
+    badCommits: counter('roost_ds_bad_commits_total', 'Bad commits that members reported.'),
+    groupsExpired: counter('roost_ds_groups_expired_total', 'Groups that nobody used any more.'),
+    splits: counter('roost_ds_batch_splits_total', 'Transactions of many that were tried singly.'),
+    failures: counter('roost_ds_task_failures_total', 'Rounds of upkeep that failed, by task.', {
+      task: ['tending', 'sweep'],
+    }),
+  };
+}
+
+const DISPATCH_S = [0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export interface Observed {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly home: Domain;
+}
+
+/** What operators look at, read when they do. */
+export function observeDs({ database, clock, home }: Observed): Disposable {
+  const observed = new DisposableStack();
+  observed.use(observePool('ds', database));
+  const age = new OutboxAge();
+  observed.use(
+    gauge('roost_ds_outbox_rows', 'Rows that wait in the outbox.', async (observe) => {
+      const { rows } = await measureOutbox(database, home);
+      observe(rows);
+    }),
+  );
+  observed.use(
+    gauge(
+      'roost_ds_outbox_oldest_age_seconds',
+      'For how long the oldest row was seen to wait: as the rows tell no time, since it was first asked for.',
+      async (observe) => {
+        const { oldest, newest } = await measureOutbox(database, home);
+        observe(age.note(clock.now(), oldest, newest) / 1_000);
+      },
+    ),
+  );
+  return observed;
 }

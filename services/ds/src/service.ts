@@ -12,7 +12,7 @@ import { Batcher } from './batcher.ts';
 import type { DsConfig } from './config.ts';
 import type { Desk, Faults } from './desk.ts';
 import { Dispatcher } from './dispatcher.ts';
-import { dsEvents } from './events.ts';
+import { dsEvents, observeDs } from './events.ts';
 import { deliveryHandlers } from './handlers.ts';
 import { hubOf } from './hub.ts';
 import { Line } from './line.ts';
@@ -85,7 +85,9 @@ export async function openDs(config: DsConfig, ports: DsPorts): Promise<RunningD
     clock,
     crypto,
   });
+  const observed = observeDs({ database, clock, home: config.domain });
   const close = async (): Promise<void> => {
+    observed[Symbol.dispose]();
     await Promise.all([dispatcher.close(), sweeper.close()]);
   };
   return { bindings: [binding], close };

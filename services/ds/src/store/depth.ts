@@ -1,0 +1,37 @@
+import type { Domain } from '@roost/core/ids';
+import type { Executor } from '@roost/postgres/executor';
+import { statement } from '@roost/postgres/statement';
+
+/** What waits in the outbox; `oldest` and `newest` are places in the order of acceptance. */
+export interface OutboxDepth {
+  /** Counted up to a hundred thousand. */
+  readonly rows: number;
+  readonly oldest: bigint | undefined;
+  /** The last that was given out, waiting or not. */
+  readonly newest: bigint;
+}
+
+export async function measureOutbox(on: Executor, destination: Domain): Promise<OutboxDepth> {
+  const [found] = await selectDepth(on, destination);
+  return {
+    rows: Number(found?.rows ?? 0n),
+    oldest: found?.oldest ?? undefined,
+    newest: found?.newest ?? 0n,
+  };
+}
+
+const selectDepth = statement<
+  [destination: Domain],
+  { rows: bigint; oldest: bigint | null; newest: bigint }
+>(
+  'ds_measure_outbox',
+  `SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT 100000) AS some) AS rows,
+          (SELECT min(first.position)
+             FROM generate_series(0, 15) AS numbers (partition), LATERAL (
+               SELECT position FROM outbox
+                WHERE destination = $1 AND outbox.partition = numbers.partition
+                ORDER BY position
+                LIMIT 1
+             ) AS first) AS oldest,
+          (SELECT last_value FROM outbox_position_seq) AS newest`,
+);
