@@ -1,10 +1,11 @@
-// What `.ci/run` runs once the packages are there: check, tests, vectors, fuzzer, build, smoke. Jest's
-// tests, the vectors, the fuzzer's targets and the other steps are counted one by one; the last line is
-// `N passed, N failed`.
+// What `.ci/run` runs once the packages are there: check, tests, those on real servers, vectors, fuzzer, build,
+// smoke. Jest's tests, the vectors, the fuzzer's targets and the other steps are counted one by one; the last line
+// is `N passed, N failed`.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { whyNoServers } from './servers.ts';
 import { run, type Outcome, type Step } from './steps.ts';
 
 interface JestReport {
@@ -20,7 +21,7 @@ interface JestReport {
 
 const MINUTE_MS = 60_000;
 const temporary = mkdtempSync(join(tmpdir(), 'roost-ci-'));
-const report = join(temporary, 'jest.json');
+const reportOf = (step: string): string => join(temporary, `${step}.json`);
 let passed = 0;
 const failed: string[] = [];
 
@@ -35,21 +36,21 @@ function countCheck({ ok, output }: Outcome): void {
   if (!ok && names.length === 0) failed.push('check');
 }
 
-function countTests({ ok }: Outcome): void {
+function countTests({ ok, name: step }: Outcome): void {
   const before = failed.length;
   try {
-    const jest: JestReport = JSON.parse(readFileSync(report, 'utf8'));
+    const jest: JestReport = JSON.parse(readFileSync(reportOf(step), 'utf8'));
     passed += jest.numPassedTests;
     for (const file of jest.testResults) {
       const results = file.assertionResults.filter(({ status }) => status === 'failed');
-      failed.push(...results.map(({ fullName }) => `test: ${fullName}`));
+      failed.push(...results.map(({ fullName }) => `${step}: ${fullName}`));
       const broken = results.length === 0 && file.assertionResults.length === 0;
-      if (broken) failed.push(`test file: ${file.name}`);
+      if (broken) failed.push(`${step}, file: ${file.name}`);
     }
   } catch {
-    failed.push('npm test: Jest did not get to its report');
+    failed.push(`${step}: Jest did not get to its report`);
   }
-  if (!ok && failed.length === before) failed.push('npm test');
+  if (!ok && failed.length === before) failed.push(step);
 }
 
 /** The last line counts the vectors, or the targets of the fuzzer. */
@@ -73,16 +74,18 @@ const npm = (script: string, ...args: string[]): Step['command'] => [
   ...(['npm', 'run', '-s', script, '--'] as const),
   ...args,
 ];
+const jest = (script: string, name: string, ...args: string[]): Step => ({
+  name,
+  command: npm(script, '--json', `--outputFile=${reportOf(name)}`, ...args),
+  timeoutMs: 30 * MINUTE_MS,
+});
+/** Only where the servers can be had; where they cannot, a line says so. */
+const distributed: [Step, (outcome: Outcome) => void] = [jest('e2e', 'e2e'), countTests];
+const noServers = await whyNoServers();
 const steps: [Step, (outcome: Outcome) => void][] = [
   [{ name: 'check', command: npm('check'), timeoutMs: 5 * MINUTE_MS }, countCheck],
-  [
-    {
-      name: 'test',
-      command: npm('test', '--json', `--outputFile=${report}`),
-      timeoutMs: 40 * MINUTE_MS,
-    },
-    countTests,
-  ],
+  [jest('test', 'test', '--selectProjects', 'unit', 'postgres'), countTests],
+  ...(noServers === undefined ? [distributed] : []),
   [{ name: 'vectors', command: npm('vectors'), timeoutMs: 10 * MINUTE_MS }, countLines],
   [
     {
@@ -121,6 +124,9 @@ for (const [step, count] of steps) {
 rmSync(temporary, { recursive: true });
 
 process.stdout.write('\n');
+if (noServers !== undefined) {
+  process.stdout.write(`left out: the tests on real servers, because ${noServers}\n`);
+}
 for (const name of failed) process.stdout.write(`failed: ${name}\n`);
 process.stdout.write(`${passed} passed, ${failed.length} failed\n`);
 process.exitCode = failed.length === 0 ? 0 : 1;

@@ -3,9 +3,8 @@
 import { spawnSync } from 'node:child_process';
 import { relative } from 'node:path';
 
-import { fetchServers } from '../e2e/src/servers/fetch.ts';
-import { CannotStart } from '../libs/core/src/cannot-start.ts';
 import { runJest } from './jest.ts';
+import { whyNoServers } from './servers.ts';
 import { root } from './steps.ts';
 
 const args = process.argv.slice(2);
@@ -25,20 +24,9 @@ function serverTests(): string[] {
     .map((path) => relative(root, path));
 }
 
-/** Why the servers cannot be had, where they cannot. */
-async function whyNot(): Promise<string | undefined> {
-  try {
-    await fetchServers();
-    return undefined;
-  } catch (error) {
-    if (error instanceof CannotStart) return error.message;
-    throw error;
-  }
-}
-
 const isChosen = args.some((arg) => /^--(selectProjects|help|version|showConfig)\b/.test(arg));
 const wanted = isChosen ? [] : serverTests();
-const reason = wanted.length === 0 ? undefined : await whyNot();
+const reason = wanted.length === 0 ? undefined : await whyNoServers();
 if (reason === undefined) {
   await runJest(args);
 } else {
