@@ -1,3 +1,4 @@
+import { assert } from '@roost/core/assert';
 import { Failure } from '@roost/core/failure';
 import {
   type CallOptions as GrpcOptions,
@@ -8,6 +9,7 @@ import {
 } from '@grpc/grpc-js';
 
 import { type Outgoing, PROOF_METADATA, RESPONSE_BYTES_MAX, type Transport } from './call.ts';
+import { type MutualTls, type Peer, refuseOther } from './peer.ts';
 import { CODES, errorOf } from './status.ts';
 
 export { clientOf } from './call.ts';
@@ -29,21 +31,83 @@ export function connect(address: string, { tls }: ConnectOptions = {}): Channel 
     tls === undefined
       ? credentials.createInsecure()
       : credentials.createSsl(tls.ca === undefined ? null : Buffer.from(tls.ca));
-  const client = new Client(address, security, {
-    'grpc.max_receive_message_length': RESPONSE_BYTES_MAX,
-    'grpc.keepalive_time_ms': 60_000,
-    'grpc.keepalive_timeout_ms': 20_000,
-    'grpc.initial_reconnect_backoff_ms': 250,
-    'grpc.max_reconnect_backoff_ms': 10_000,
-    // A retry down here would send the same nonce and token twice.
-    'grpc.enable_retries': 0,
-    // Two channels to one address are two connections, as their owners expect.
-    'grpc.use_local_subchannel_pool': 1,
-  });
-  const close = (): void => client.close();
+  return channelOver(
+    new Client(address, security, {
+      ...OPTIONS,
+      // A retry down here would send the same nonce and token twice.
+      'grpc.enable_retries': 0,
+    }),
+  );
+}
+
+/** A connection to another process of this homeserver. */
+export interface PeerChannel extends Channel {
+  /** Shows another certificate from now on; calls under way end as they began. */
+  renew(tls: MutualTls): void;
+}
+
+/**
+ * To a service of this homeserver: whoever is there has to prove that it is, whatever the address is called.
+ * `addresses` are `host:port`: several, or one name with several addresses, take turns, and one that is
+ * away is left out.
+ */
+export function connectPeer(
+  addresses: readonly string[],
+  server: Peer,
+  tls: MutualTls,
+): PeerChannel {
+  const open = ({ ca, cert, key }: MutualTls): Client => {
+    const [caBytes, keyBytes, certBytes] = [ca, key, cert].map((pem) => Buffer.from(pem));
+    assert(caBytes !== undefined && keyBytes !== undefined && certBytes !== undefined, 'three');
+    const security = credentials.createSsl(caBytes, keyBytes, certBytes, {
+      checkServerIdentity: (_, { raw }) => refuseOther(raw, server),
+    });
+    return new Client(targetOf(addresses), security, {
+      ...OPTIONS,
+      'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
+      // A name may come to stand for other addresses.
+      'grpc.dns_min_time_between_resolutions_ms': 5_000,
+    });
+  };
+  let client = open(tls);
+  const ofNow = (): Client => client;
   return {
-    unary: async (call) => unary(client, call),
-    stream: (call) => stream(client, call),
+    ...channelOver(client, ofNow),
+    close: () => client.close(),
+    [Symbol.dispose]: () => client.close(),
+    renew(renewed) {
+      const earlier = client;
+      client = open(renewed);
+      setTimeout(() => earlier.close(), LINGER_MS).unref();
+    },
+  };
+}
+
+/** In the notation of gRPC's names: addresses in one list, or one name to look up. */
+function targetOf(addresses: readonly string[]): string {
+  const [first] = addresses;
+  assert(first !== undefined, 'there is an address to connect to');
+  if (addresses.length === 1 && !/^[\d.]+:\d+$|^\[/.test(first)) return `dns:///${first}`;
+  return `${first.startsWith('[') ? 'ipv6' : 'ipv4'}:${addresses.join(',')}`;
+}
+
+const LINGER_MS = 60_000;
+
+const OPTIONS = {
+  'grpc.max_receive_message_length': RESPONSE_BYTES_MAX,
+  'grpc.keepalive_time_ms': 60_000,
+  'grpc.keepalive_timeout_ms': 20_000,
+  'grpc.initial_reconnect_backoff_ms': 250,
+  'grpc.max_reconnect_backoff_ms': 10_000,
+  // Two channels to one address are two connections, as their owners expect.
+  'grpc.use_local_subchannel_pool': 1,
+};
+
+function channelOver(first: Client, ofNow = (): Client => first): Channel {
+  const close = (): void => first.close();
+  return {
+    unary: async (call) => unary(ofNow(), call),
+    stream: (call) => stream(ofNow(), call),
     close,
     [Symbol.dispose]: close,
   };

@@ -17,6 +17,8 @@ export interface Exchange {
   readonly headers: IncomingHttpHeaders;
   /** The address that it came from, without the port; empty on a Unix socket. */
   readonly address: string;
+  /** Who calls, where a certificate said it. */
+  readonly caller?: string | undefined;
   readonly body: Readable;
   /** Sends one message; waits where the receiver is slower than we are. */
   send(message: Uint8Array): Promise<void>;
@@ -46,6 +48,7 @@ const CORS_PREFLIGHT = {
 export function exchangeOfStream(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
+  caller?: string,
 ): Exchange | undefined {
   const type = contentType(headers);
   const early = earlyAnswer(headers[':method'], type);
@@ -58,6 +61,7 @@ export function exchangeOfStream(
     path: headers[':path'] ?? '',
     headers,
     address: stream.session?.socket.remoteAddress ?? '',
+    caller,
     body: stream,
     onGone: (run: () => void) => {
       stream.once('close', () => {

@@ -1,4 +1,4 @@
-import { BrokenInvariant } from '@roost/core/assert';
+import { assert, BrokenInvariant } from '@roost/core/assert';
 import { Failure } from '@roost/core/failure';
 import { TokenClass } from '@roost/proto/roost/access/v1/access';
 
@@ -29,8 +29,8 @@ export type TokenGate = (path: string, authorization: string, signal: AbortSigna
 
 export interface RouterOptions {
   readonly bindings: readonly ServiceBinding[];
-  /** Who calls over this listener. */
-  readonly callers: CallerName;
+  /** Who calls over this listener, where no certificate says it. */
+  readonly callers: CallerName | { readonly certifiedBy: string };
   /** Absent where an edge in front checks the tokens: then each call has to say that it did. */
   readonly gate?: TokenGate | undefined;
   /** Limits the methods that cost no token, by address. */
@@ -95,6 +95,10 @@ export class Router {
     return this.#open.size;
   }
 
+  get isDraining(): boolean {
+    return this.#draining;
+  }
+
   /** From now on new calls are refused with DRAINING; open ones go on. */
   drain(): void {
     this.#draining = true;
@@ -114,7 +118,7 @@ export class Router {
     exchange.onGone(() => controller.abort(GONE));
     try {
       call.deadline.set(this.#unaryMsOf(exchange));
-      const method = this.#find(exchange.path);
+      const method = this.#find(exchange);
       const answer = observed.run(() => this.#answer(call, method));
       const last = await until(call.signal, answer);
       exchange.finish(OK, last);
@@ -127,17 +131,26 @@ export class Router {
     }
   }
 
-  /** Nobody from outside has a say in what is traced, nor in what a call is named. */
-  #observe({ path }: Exchange): ObservedCall {
-    if (path === HEALTH_PATH) return unobserved;
-    return observeCall(this.#methods.has(path) ? path : UNKNOWN_METHOD, undefined);
+  #callerOf({ caller }: Exchange): CallerName {
+    const { callers } = this.#options;
+    if (typeof callers === 'string') return callers;
+    assert(caller !== undefined, 'who gets through this door has said who it is');
+    return caller;
   }
 
-  #find(path: string): BoundMethod | undefined {
+  /** Nobody from outside has a say in what is traced, nor in what a call is named. */
+  #observe({ path, headers, caller }: Exchange): ObservedCall {
+    if (path === HEALTH_PATH) return unobserved;
+    const traceparent = caller === undefined ? undefined : headers['traceparent'];
+    return observeCall(this.#methods.has(path) ? path : UNKNOWN_METHOD, traceparent);
+  }
+
+  #find(exchange: Exchange): BoundMethod | undefined {
+    const { path } = exchange;
     if (this.#draining) throw DRAINING;
     if (path === HEALTH_PATH || this.#reflects(path)) return undefined;
     const method = this.#methods.get(path);
-    if (method === undefined || !isReachable(method.rule, this.#options.callers)) {
+    if (method === undefined || !isReachable(method.rule, this.#callerOf(exchange))) {
       throw unknownMethod();
     }
     return method;
@@ -163,7 +176,7 @@ export class Router {
     const incoming: Incoming = {
       request: await readRequest(exchange.body, method),
       proof: proofIn(exchange),
-      caller: this.#options.callers,
+      caller: this.#callerOf(exchange),
       signal,
     };
     if (method.kind === 'unary') return method.answer(incoming);

@@ -1,20 +1,22 @@
 import { createServer as createHttp1, type Server as Http1Server } from 'node:http';
 import {
+  constants,
   createServer as createHttp2,
+  type Http2Session,
   type Http2Server,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import { createServer as createNet, type Server as NetServer, type Socket } from 'node:net';
-import { createServer as createTls } from 'node:tls';
+import type { Server as NetServer, Socket } from 'node:net';
 
 import { assert } from '@roost/core/assert';
 import { sleep } from '@roost/core/time';
 
-import type { CallerName } from './access.ts';
 import type { Bucket, Limiter } from './address-limit.ts';
+import { callerOf, type DoorOptions, FIRST_BYTES_MS, openDoor, PING_EVERY_MS } from './door.ts';
 import { type Exchange, exchangeOfRequest, exchangeOfStream } from './exchange.ts';
 import type { Health } from './health.ts';
+import type { MutualTls } from './peer.ts';
 import { reflectionOf } from './reflection.ts';
 import { type Log, Router, type TokenGate } from './router.ts';
 import type { ServiceBinding } from './service.ts';
@@ -22,14 +24,10 @@ import type { ServiceBinding } from './service.ts';
 export type { Bucket, Limiter } from './address-limit.ts';
 export type { Log, TokenGate } from './router.ts';
 
-export interface ServeOptions {
+export interface ServeOptions extends DoorOptions {
   /** A TCP address (port 0: any free one) or the path of a Unix socket. */
   readonly listen: { readonly host: string; readonly port: number } | { readonly path: string };
-  /** PEM. HTTP/2 and HTTP/1.1 are chosen between by ALPN. */
-  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   readonly bindings: readonly ServiceBinding[];
-  /** Who calls over this listener: clients, or the operator. */
-  readonly callers: CallerName;
   readonly gate?: TokenGate | undefined;
   readonly limiter?: Limiter | undefined;
   readonly exemptBucket?: Bucket | undefined;
@@ -48,16 +46,19 @@ export interface RunningServer extends AsyncDisposable {
   readonly address: string;
   /** 0 on a Unix socket. */
   readonly port: number;
-  /** Takes no more connections and calls; open calls go on. */
+  /**
+   * Takes no more connections and calls; open calls go on. A call that comes all the same is refused; over
+   * mutual TLS in a way that tells a proxy that it may send it elsewhere.
+   */
   drain(): void;
+  /** Certificates of connections to come. */
+  renew(tls: { readonly cert: string; readonly key: string } | MutualTls): void;
   /** Drains, gives open calls so long to end, then ends them. */
   close(graceMs?: number): Promise<void>;
 }
 
-const FIRST_BYTES_MS = 10_000;
 /** For the whole of a request over HTTP/1.1; over HTTP/2 the router watches each call. */
 const BODY_MS = 60_000;
-const PING_EVERY_MS = 60_000;
 const PING_ANSWER_MS = 20_000;
 const STREAM_WINDOW_BYTES = 256 << 10;
 const CONNECTION_WINDOW_BYTES = 4 << 20;
@@ -81,7 +82,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   const take = (exchange: Exchange | undefined): void => {
     if (exchange !== undefined) void router.take(exchange);
   };
-  const http2 = http2Server(options, take);
+  const http2 = http2Server(options, take, () => router.isDraining);
   const http1 = http1Server(take);
   const sockets = new Set<Socket>();
   const door = openDoor(options, sockets, {
@@ -112,64 +113,13 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   return {
     ...addressOf(door, options.listen),
     drain,
+    renew(tls) {
+      assert('setSecureContext' in door, 'a listener without TLS has no certificate');
+      door.setSecureContext(tls);
+    },
     close,
     [Symbol.asyncDispose]: () => close(0),
   };
-}
-
-interface Ways {
-  http2(socket: Socket): void;
-  http1(socket: Socket): void;
-}
-
-function openDoor({ tls }: ServeOptions, sockets: Set<Socket>, ways: Ways): NetServer {
-  const accept = (socket: Socket): void => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    // Whatever goes wrong on a socket ends that socket; without a listener it would end the process.
-    socket.on('error', () => socket.destroy());
-    socket.setNoDelay(true).setKeepAlive(true, PING_EVERY_MS);
-  };
-  if (tls === undefined) {
-    return createNet({ noDelay: true }, (socket) => {
-      accept(socket);
-      sniff(socket, ways);
-    });
-  }
-  const server = createTls(
-    { ...tls, ALPNProtocols: ['h2', 'http/1.1'], handshakeTimeout: FIRST_BYTES_MS },
-    (socket) => {
-      accept(socket);
-      if (socket.alpnProtocol === 'h2') ways.http2(socket);
-      else ways.http1(socket);
-    },
-  );
-  server.on('tlsClientError', (_, socket) => socket.destroy());
-  return server;
-}
-
-const PREFACE = Buffer.from('PRI');
-
-/** Tells HTTP/2 from HTTP/1.1 by the first three bytes, which are then given back. */
-function sniff(socket: Socket, ways: Ways): void {
-  let head = Buffer.alloc(0);
-  const first = (): void => {
-    const more: unknown = socket.read();
-    if (!Buffer.isBuffer(more)) return;
-    head = Buffer.concat([head, more]);
-    // Undecided bytes are kept here: giving them back at once would wake us again, for ever.
-    if (head.length < PREFACE.length && PREFACE.subarray(0, head.length).equals(head)) return;
-    socket.off('readable', first);
-    socket.off('timeout', tooSlow);
-    socket.setTimeout(0);
-    socket.unshift(head);
-    if (head.subarray(0, PREFACE.length).equals(PREFACE)) ways.http2(socket);
-    else ways.http1(socket);
-  };
-  const tooSlow = (): void => void socket.destroy();
-  socket.setTimeout(FIRST_BYTES_MS);
-  socket.on('timeout', tooSlow);
-  socket.on('readable', first);
 }
 
 function http1Server(take: (exchange: Exchange | undefined) => void): Http1Server {
@@ -188,8 +138,15 @@ function http1Server(take: (exchange: Exchange | undefined) => void): Http1Serve
   return server;
 }
 
-function http2Server(options: ServeOptions, take: (exchange: Exchange | undefined) => void) {
+function http2Server(
+  options: ServeOptions,
+  take: (exchange: Exchange | undefined) => void,
+  isDraining: () => boolean,
+) {
+  const { callers } = options;
   const sessions = new Set<ServerHttp2Session>();
+  /** Who is at the other end, where certificates say it. */
+  const peers = new WeakMap<Http2Session, string>();
   const server: Http2Server = createHttp2({
     maxSessionMemory: SESSION_MEGABYTES_MAX,
     settings: {
@@ -201,6 +158,10 @@ function http2Server(options: ServeOptions, take: (exchange: Exchange | undefine
   });
   server.on('session', (session) => {
     sessions.add(session);
+    if (typeof callers !== 'string') {
+      const peer = callerOf(session.socket, callers.certifiedBy);
+      if (peer !== undefined) peers.set(session, peer);
+    }
     session.once('close', () => sessions.delete(session));
     session.on('error', () => session.destroy());
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
@@ -210,7 +171,12 @@ function http2Server(options: ServeOptions, take: (exchange: Exchange | undefine
   server.on('stream', (stream: ServerHttp2Stream, headers) => {
     // A reset by the other side is news for `onGone`, not an error of ours.
     stream.on('error', () => {});
-    take(exchangeOfStream(stream, headers));
+    const { session } = stream;
+    if (typeof callers === 'string') return take(exchangeOfStream(stream, headers));
+    const caller = session === undefined ? undefined : peers.get(session);
+    // Nothing of it was looked at: whoever sent it may send it to another replica.
+    if (caller === undefined || isDraining()) stream.close(constants.NGHTTP2_REFUSED_STREAM);
+    else take(exchangeOfStream(stream, headers, caller));
   });
   return { server, sessions };
 }
