@@ -1,7 +1,12 @@
 import { metrics } from '@opentelemetry/api';
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import { emptyResource } from '@opentelemetry/resources';
-import { AggregationTemporality, MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
+import {
+  AggregationTemporality,
+  InstrumentType,
+  MeterProvider,
+  MetricReader,
+} from '@opentelemetry/sdk-metrics';
 import { gauge } from './instruments.ts';
 import { observeProcess } from './process-metrics.ts';
 
@@ -47,7 +52,13 @@ export function startMetrics({ service, version }: MetricsOptions): Metrics {
 /** Collects when it is asked, and never by itself. */
 class PageReader extends MetricReader {
   constructor() {
-    super({ aggregationTemporalitySelector: () => AggregationTemporality.CUMULATIVE });
+    // A gauge that could not be read just now is left out: its last value would look like today's.
+    super({
+      aggregationTemporalitySelector: (type) =>
+        type === InstrumentType.OBSERVABLE_GAUGE
+          ? AggregationTemporality.DELTA
+          : AggregationTemporality.CUMULATIVE,
+    });
   }
 
   protected override async onForceFlush(): Promise<void> {}
