@@ -9,6 +9,7 @@ import {
 } from '@grpc/grpc-js';
 
 import { type Outgoing, PROOF_METADATA, RESPONSE_BYTES_MAX, type Transport } from './call.ts';
+import { observeCalling } from './observe.ts';
 import { type MutualTls, type Peer, refuseOther } from './peer.ts';
 import { CODES, errorOf } from './status.ts';
 
@@ -73,6 +74,9 @@ export function connectPeer(
   const ofNow = (): Client => client;
   return {
     ...channelOver(client, ofNow),
+    // Other than a client's, a service's call says which trace it is part of.
+    unary: async (call) =>
+      observeCalling(call.path, (traceparent) => unary(ofNow(), call, traceparent)),
     close: () => client.close(),
     [Symbol.dispose]: () => client.close(),
     renew(renewed) {
@@ -113,7 +117,7 @@ function channelOver(first: Client, ofNow = (): Client => first): Channel {
   };
 }
 
-async function unary(client: Client, call: Outgoing): Promise<Uint8Array> {
+async function unary(client: Client, call: Outgoing, traceparent?: string): Promise<Uint8Array> {
   call.signal?.throwIfAborted();
   return new Promise((resolve, reject) => {
     const done = (error: ServiceError | null, response?: Uint8Array): void => {
@@ -123,6 +127,7 @@ async function unary(client: Client, call: Outgoing): Promise<Uint8Array> {
       else resolve(response);
     };
     const [metadata, options] = [metadataOf(call), optionsOf(call)];
+    if (traceparent !== undefined) metadata.set('traceparent', traceparent);
     const running = client.makeUnaryRequest(
       call.path,
       toBuffer,
