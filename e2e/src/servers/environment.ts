@@ -9,8 +9,8 @@ import type { Environment } from './processes.ts';
 export const SERVICES = ['as', 'aas', 'qs', 'ds'] as const;
 export type Service = (typeof SERVICES)[number];
 
-/** The servers below a homeserver. */
-export interface Ground {
+/** Where the servers below a homeserver are. */
+export interface Addresses {
   /** The URL of PostgreSQL's superuser. */
   readonly postgres: string;
   readonly redis: string;
@@ -27,7 +27,7 @@ export interface NatsAddress {
 export interface Parts {
   readonly domain: string;
   readonly certificates: string;
-  readonly ground: Ground;
+  readonly ground: Addresses;
   /** Of its subjects and buckets. */
   readonly prefix: string;
   readonly databases: Readonly<Record<Service, { readonly owner: DatabaseConfig }>>;

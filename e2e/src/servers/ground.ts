@@ -1,19 +1,51 @@
 import { assert } from '@roost/core/assert';
-import type { Ground } from './environment.ts';
+import type { Addresses } from './environment.ts';
+import { Nats } from './nats.ts';
+import { Postgres } from './postgres.ts';
+import { Valkey } from './valkey.ts';
 
-/** The servers that the homeservers of a run share; `tools/servers-up.mjs` has started them. */
-export function sharedGround(): Ground {
+/** The servers below homeservers: several of those can stand on one ground. */
+export class Ground implements AsyncDisposable {
+  readonly postgres: Postgres;
+  readonly valkey: Valkey;
+  readonly nats: Nats;
+
+  private constructor(postgres: Postgres, valkey: Valkey, nats: Nats) {
+    this.postgres = postgres;
+    this.valkey = valkey;
+    this.nats = nats;
+  }
+
+  /** One that no other test stands on. */
+  static async open(): Promise<Ground> {
+    return new Ground(...(await Promise.all([Postgres.open(), Valkey.open(), Nats.open()])));
+  }
+
+  get addresses(): Addresses {
+    return { postgres: this.postgres.url, redis: this.valkey.url, nats: this.nats.address };
+  }
+
+  /** From now on `Homeserver.open` takes this one, here and in the processes that this one forks. */
+  share(): void {
+    process.env[VARIABLE] = JSON.stringify(this.addresses);
+    process.env['ROOST_RUN_POSTGRES'] = this.addresses.postgres;
+    process.env['ROOST_RUN_REDIS'] = this.addresses.redis;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const all = [this.postgres, this.valkey, this.nats];
+    await Promise.all(all.map((each) => each[Symbol.asyncDispose]()));
+  }
+}
+
+/** The ground that was shared. */
+export function sharedAddresses(): Addresses {
   const text = process.env[VARIABLE];
   assert(
     text !== undefined,
-    'tests with servers are called *.servers.test.ts, so that Jest starts some',
+    'tests with servers are called *.servers.test.ts, so that Jest starts some; programs share a ground',
   );
-  return JSON.parse(text) as Ground;
-}
-
-/** Told to all processes that this one forks from now on. */
-export function shareGround(ground: Ground): void {
-  process.env[VARIABLE] = JSON.stringify(ground);
+  return JSON.parse(text) as Addresses;
 }
 
 const VARIABLE = 'ROOST_RUN_GROUND';
