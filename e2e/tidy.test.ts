@@ -81,7 +81,7 @@ const allowed: Record<string, { readonly ours: string; readonly doors: string }>
     doors: 'zod',
   },
   'services/chat': { ours: 'client core', doors: '' },
-  'services/ctl': { ours: 'core proto rpc service', doors: '@peculiar/x509' },
+  'services/ctl': { ours: 'core proto rpc service', doors: '@peculiar/x509 reflect-metadata' },
   'services/edge': { ours: 'core proto rpc service', doors: 'zod' },
   e2e: {
     ours: `as aas qs ds homeserver chat client bus core crypto identity mls postgres proto rpc

@@ -3,12 +3,12 @@ import { parseCommandLine } from './command-line.ts';
 
 test('invites are made one at a time where nothing is said, and counted', () => {
   expect(parseCommandLine(['invites', 'create'])).toEqual({
-    data: undefined,
+    place: { data: undefined },
     command: { kind: 'invites-create', count: 1, days: 30 },
   });
   const args = ['--data', '/a b', 'invites', 'create', '--count', '5', '--days', '7'];
   expect(parseCommandLine(args)).toEqual({
-    data: '/a b',
+    place: { data: '/a b' },
     command: { kind: 'invites-create', count: 5, days: 7 },
   });
   expect(parseCommandLine(['invites', 'list']).command).toEqual({ kind: 'invites-list' });
@@ -22,6 +22,10 @@ test.each([
   [['invites', 'create', '--count', '0'], /--count "0" .*1 to 1000/],
   [['invites', 'create', '--count', 'many'], /--count "many"/],
   [['invites', 'list', '--count', '1'], /belong to "invites create"/],
+  [['certificates', '--domain', 'a.example'], /--out/],
+  [['certificates', '--domain', 'A b', '--out', '/c'], /--domain: give a domain name/],
+  [['invites', 'list', '--out', '/c'], /--out belongs to/],
+  [['invites', 'list', '--address', 'as:7443'], /belong together/],
   [['invites', 'list', '--verbose'], /'--verbose'.*--help/],
 ])('%j is refused with a sentence', (args, sentence) => {
   expect(() => parseCommandLine(args)).toThrow(sentence);

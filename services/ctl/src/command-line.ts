@@ -1,43 +1,98 @@
 import { parseArgs } from 'node:util';
 import { isNativeError } from 'node:util/types';
+import type { Domain } from '@roost/core/ids';
+import { homeDomain } from '@roost/service/config';
 import { Misused } from '@roost/service/run';
 
-export const HELP = `Usage: npm run -s roostctl -- [--data <folder>] <command>
+export const HELP = `Usage: npm run -s roostctl -- [where] <command>
 
-Orders for the homeserver that runs on a data folder (by default the same as npm start takes).
+Orders for a homeserver. Where it is:
+  --data <folder>             one that runs all in one on this data folder (by default as npm start takes it)
+  --address <host:port,…>     the authentication service, where services are processes of their own, with
+  --certificates <folder>     operator.crt, operator.key and ca.crt, and
+  --domain <name>             the home domain
 
   invites create [--count <n>] [--days <n>]   make single-use codes for registration, one a line;
                                               1 code good for 30 days where nothing is said
   invites list                                how many codes are open, used and expired
+  certificates --domain <name> --out <folder> [--days <n>]
+                                              make the certificates by which the processes of a homeserver
+                                              know each other, for 90 days where nothing is said; where the
+                                              folder has an authority already, new ones are signed by it
   --help                                      this text
 `;
 
 export type Command =
   | { readonly kind: 'help' }
   | { readonly kind: 'invites-create'; readonly count: number; readonly days: number }
-  | { readonly kind: 'invites-list' };
+  | { readonly kind: 'invites-list' }
+  | {
+      readonly kind: 'certificates';
+      readonly domain: Domain;
+      readonly folder: string;
+      readonly days: number;
+    };
+
+/** Where the homeserver is: the data folder of one process, or a service of its own. */
+export type Place =
+  | { readonly data: string | undefined }
+  | {
+      readonly addresses: readonly string[];
+      readonly certificates: string;
+      readonly domain: Domain;
+    };
 
 export interface Order {
-  readonly data: string | undefined;
+  readonly place: Place;
   readonly command: Command;
 }
 
 /** What the operator wants; throws a sentence where it makes no sense. */
 export function parseCommandLine(args: readonly string[]): Order {
   const { values, positionals } = parse(args);
-  return { data: values.data, command: commandOf(values, positionals) };
+  const command = commandOf(values, positionals);
+  return {
+    place: command.kind === 'certificates' ? { data: undefined } : placeOf(values),
+    command,
+  };
 }
 
-function commandOf(values: ReturnType<typeof parse>['values'], words: string[]): Command {
+function placeOf({ data, address, certificates, domain }: Values): Place {
+  if (address === undefined && certificates === undefined && domain === undefined) return { data };
+  if (address === undefined || certificates === undefined || data !== undefined) {
+    throw new Misused(
+      '--address, --certificates and --domain belong together, and not to --data: see --help',
+    );
+  }
+  return { addresses: address.split(','), certificates, domain: domainOf(domain) };
+}
+
+function domainOf(text: string | undefined): Domain {
+  const parsed = homeDomain.safeParse(text);
+  if (parsed.success) return parsed.data;
+  throw new Misused(`--domain: give ${parsed.error.issues[0]?.message}`);
+}
+
+type Values = ReturnType<typeof parse>['values'];
+
+function commandOf(values: Values, words: string[]): Command {
   if (values.help === true) return { kind: 'help' };
   const verb = words.join(' ');
+  if (verb === 'certificates') {
+    if (values.out === undefined) throw new Misused('say where to: --out <folder>');
+    const days = integer('days', values.days, { otherwise: 90, max: 825 });
+    return { kind: 'certificates', domain: domainOf(values.domain), folder: values.out, days };
+  }
+  if (values.out !== undefined) throw new Misused('--out belongs to "certificates": see --help');
   if (verb === 'invites create') {
     const count = integer('count', values.count, { otherwise: 1, max: 1_000 });
     const days = integer('days', values.days, { otherwise: 30, max: 365 });
     return { kind: 'invites-create', count, days };
   }
   if (values.count !== undefined || values.days !== undefined) {
-    throw new Misused('--count and --days belong to "invites create": see --help');
+    throw new Misused(
+      '--count and --days belong to "invites create" and "certificates": see --help',
+    );
   }
   if (verb === 'invites list') return { kind: 'invites-list' };
   throw new Misused(`${verb === '' ? 'say what to do' : `there is no "${verb}"`}: see --help`);
@@ -50,6 +105,10 @@ function parse(args: readonly string[]) {
       allowPositionals: true,
       options: {
         data: { type: 'string' },
+        address: { type: 'string' },
+        certificates: { type: 'string' },
+        domain: { type: 'string' },
+        out: { type: 'string' },
         count: { type: 'string' },
         days: { type: 'string' },
         help: { type: 'boolean' },

@@ -1,37 +1,64 @@
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { CannotStart } from '@roost/core/cannot-start';
 import { Failure } from '@roost/core/failure';
 import { AuthenticationAdminServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
-import { type Client, clientOf, connect } from '@roost/rpc/client';
+import { type Channel, type Client, clientOf, connect, connectPeer } from '@roost/rpc/client';
 import { adminSocket, defaultHome } from '@roost/service/home';
 import { runMain } from '@roost/service/run';
-import { type Command, HELP, parseCommandLine } from './command-line.ts';
+import { makeCertificates } from './certificates.ts';
+import { type Command, HELP, parseCommandLine, type Place } from './command-line.ts';
 
 type Admin = Client<typeof AuthenticationAdminServiceDefinition>;
 
 await runMain(async () => {
-  const { data, command } = parseCommandLine(process.argv.slice(2));
+  const { place, command } = parseCommandLine(process.argv.slice(2));
   if (command.kind === 'help') {
     process.stdout.write(HELP);
     return;
   }
-  const home = resolve(data ?? defaultHome(process.env));
-  const socket = adminSocket(home);
-  if (!existsSync(socket)) throw notRunning(home);
-  using channel = connect(`unix:${socket}`);
+  if (command.kind === 'certificates') {
+    const made = await makeCertificates(command);
+    process.stdout.write(`made in ${command.folder}: ${made.join(', ')}\n`);
+    return;
+  }
+  using channel = await reach(place);
   try {
     const lines = await carryOut(command, clientOf(AuthenticationAdminServiceDefinition, channel));
     process.stdout.write(lines.map((line) => `${line}\n`).join(''));
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     // What grpc-js says where the socket was left behind by a process that is gone.
-    if (error.message.startsWith('No connection')) throw notRunning(home);
+    if (error.message.startsWith('No connection')) throw notThere(place);
     throw new CannotStart(`refused: ${error.message} (${error.reason})`, { cause: error });
   }
 });
 
-async function carryOut(command: Exclude<Command, { kind: 'help' }>, admin: Admin) {
+async function reach(place: Place): Promise<Channel> {
+  if (!('addresses' in place)) {
+    const socket = adminSocket(homeOf(place));
+    if (!existsSync(socket)) throw notThere(place);
+    return connect(`unix:${socket}`);
+  }
+  const { addresses, certificates, domain } = place;
+  const read = (name: string): Promise<string> =>
+    readFile(join(certificates, name), 'utf8').catch((error: unknown) => {
+      throw new CannotStart(`--certificates: ${name} cannot be read (${String(error)})`);
+    });
+  const tls = {
+    cert: await read('operator.crt'),
+    key: await read('operator.key'),
+    ca: await read('ca.crt'),
+  };
+  return connectPeer(addresses, { domain, name: 'as' }, tls);
+}
+
+function homeOf({ data }: { readonly data: string | undefined }): string {
+  return resolve(data ?? defaultHome(process.env));
+}
+
+async function carryOut(command: Command & { kind: `invites-${string}` }, admin: Admin) {
   switch (command.kind) {
     case 'invites-create': {
       const { count, days } = command;
@@ -45,8 +72,14 @@ async function carryOut(command: Exclude<Command, { kind: 'help' }>, admin: Admi
   }
 }
 
-function notRunning(home: string): CannotStart {
+function notThere(place: Place): CannotStart {
+  if ('addresses' in place) {
+    return new CannotStart(
+      `nobody answers as the authentication service of ${place.domain} at ${place.addresses.join(', ')}: ` +
+        'is it running, and are the certificates its own?',
+    );
+  }
   return new CannotStart(
-    `no homeserver answers on ${home}: start it (npm start), or name the folder of the one that runs (--data)`,
+    `no homeserver answers on ${homeOf(place)}: start it (npm start), or name the folder of the one that runs (--data)`,
   );
 }
