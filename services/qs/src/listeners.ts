@@ -1,6 +1,6 @@
 import type { QueueRun } from '@roost/bus/queue';
 import type { Bell } from '@roost/bus/ports';
-import { begin, isTraced, traceHere, type Running } from '@roost/bus/trace';
+import { begin, isTraced, traceHere, untraced, within, type Running } from '@roost/bus/trace';
 import { Failure } from '@roost/core/failure';
 import { sleep } from '@roost/core/time';
 import { queueUnknown } from './records.ts';
@@ -45,7 +45,7 @@ export class Listeners {
     });
     this.#seats.set(clientId, seat);
     // A listener in another process looks up, and finds that it was replaced.
-    this.#bell.ring(bellKey(clientId));
+    within(untraced, () => this.#bell.ring(bellKey(clientId)));
     return seat;
   }
 
