@@ -17,7 +17,7 @@ import { WebPush, type WebPushOptions } from '@roost/qs/web-push';
 import { type Client, clientOf } from '@roost/rpc/call';
 import type { ServiceDefinition } from '@roost/rpc/definition';
 import { localTransport } from '@roost/rpc/local';
-import type { TokenGate } from '@roost/rpc/server';
+import type { Bucket, TokenGate } from '@roost/rpc/server';
 import type { ServiceBinding } from '@roost/rpc/service';
 import type { Log } from '@roost/service/log';
 import type { Home } from './home.ts';
@@ -87,6 +87,8 @@ interface Parts {
   readonly log: Log;
   /** Tokens of each class that an account may draw a day. */
   readonly quantities: { readonly general: number; readonly contact: number };
+  /** What an address may ask for without a token, where an edge asks the AAS. */
+  readonly exemptBucket?: Bucket | undefined;
   readonly clock?: Clock | undefined;
   /** What stands between DS and QS. */
   readonly bus?: Bus | undefined;
@@ -108,6 +110,7 @@ export async function openServices({
   registration,
   log,
   quantities,
+  exemptBucket,
   clock = systemClock,
   bus = new MemoryBus(),
   faults,
@@ -139,7 +142,7 @@ export async function openServices({
   const issuerThreads = Math.max(1, Math.min(4, availableParallelism() - 1));
   const aas = start(
     await openAas(
-      { domain, quantities, issuerThreads, secretKey: secretKey.aas },
+      { domain, quantities, issuerThreads, exemptBucket, secretKey: secretKey.aas },
       { ...portsOf('aas'), authentication, limiter },
     ),
   );
