@@ -14,7 +14,6 @@ import { errorCode } from '@roost/core/error-code';
 export class Run implements AsyncDisposable {
   readonly folder: string;
   readonly #janitor: ChildProcess | undefined;
-  #counter = 0;
 
   private constructor(folder: string, janitor?: ChildProcess) {
     this.folder = folder;
@@ -49,8 +48,9 @@ export class Run implements AsyncDisposable {
 
   /** A new folder; it goes with the run at the latest. */
   makeFolder(name: string, within = ''): string {
-    const path = join(this.folder, within, `${name}-${process.pid}-${this.#counter++}`);
-    mkdirSync(path, { recursive: true, mode: 0o755 });
+    mkdirSync(join(this.folder, within), { recursive: true });
+    const path = mkdtempSync(join(this.folder, within, `${name}-`));
+    chmodSync(path, 0o755);
     return path;
   }
 

@@ -130,7 +130,7 @@ export class Client {
     return printId(this.#people.known(name).group);
   }
 
-  /** The names of those who ask to connect, the oldest first. */
+  /** The names of those who ask, the oldest first. */
   requests(): string[] {
     return this.#people.asking().map(({ userName }) => userName);
   }
@@ -270,6 +270,11 @@ export class Client {
     return this.#people.fingerprint(name);
   }
 
+  /** Tries at once what waits for the homeserver: the network is back, or somebody looks. */
+  hurry(): void {
+    this.#running.hurry();
+  }
+
   /** Stops. What is not done is done after the next start. */
   async close(): Promise<void> {
     await this.#running.close();
@@ -283,15 +288,12 @@ export class Client {
     await this.#do((turn) => this.#core.lanes.submit(turn, lane, task));
   }
 
-  async #do(
-    change: (
-      turn: Turn,
-    ) => { readonly done: Promise<void> } | Promise<{ readonly done: Promise<void> }>,
-  ): Promise<void> {
+  async #do(change: (turn: Turn) => Submitted | Promise<Submitted>): Promise<void> {
     const { done } = await this.#core.ledger.turn(change);
     await done;
   }
 }
+type Submitted = { readonly done: Promise<void> };
 
 async function openLedger(store: Store): Promise<Ledger> {
   return Ledger.open(store, [...stateShelves, ...walletShelves, ...newsShelves, tasks]);

@@ -19,6 +19,7 @@ import type { Ledger } from './ledger.ts';
 import { follow } from './listener.ts';
 import { Mls } from './mls.ts';
 import { News } from './news.ts';
+import { Nudge } from './nudge.ts';
 import { perform, refused } from './perform.ts';
 import { makeQueueRecords } from './queue-records.ts';
 import { registerAccount, renewAccount } from './registration.ts';
@@ -46,6 +47,7 @@ export class Running {
   readonly #wallet: Wallet;
   readonly #keyPackages: KeyPackages;
   readonly #stop = new AbortController();
+  readonly #nudge = new Nudge();
   readonly #loops: Promise<void>[] = [];
   #isReachable = true;
 
@@ -89,14 +91,20 @@ export class Running {
   start(): void {
     const { signal } = this;
     const reachable = (isReachable: boolean): void => this.#reachable(isReachable);
+    const parts = { signal, nudge: this.#nudge, reachable };
     const queue = queueFollowing(this.core, this.#keyPackages);
     this.#loops.push(
-      follow(this.core, queue, { signal, reachable }),
-      follow(this.core, directFollowing(this.core), { signal, reachable }),
+      follow(this.core, queue, parts),
+      follow(this.core, directFollowing(this.core), parts),
       this.#upkeep(),
     );
     this.core.lanes.start();
     tidyAll(this.core);
+  }
+
+  hurry(): void {
+    this.#nudge.push();
+    this.core.lanes.hurry();
   }
 
   async close(): Promise<void> {

@@ -12,13 +12,13 @@ import { WebStore } from './web/store.ts';
 const folder = mkdtempSync(join(tmpdir(), 'roost-store-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const opened: (readonly [name: string, open: () => Promise<Store>])[] = [
+const opened: (readonly [name: string, open: () => Promise<Store & Disposable>])[] = [
   ['node', async () => NodeStore.open(join(folder, 'both'))],
-  ['web', async () => (await WebStore.open('both')) as Store],
+  ['web', async () => WebStore.open('both')],
 ];
 
 test.each(opened)('the %s store keeps, lists in order and deletes', async (_name, open) => {
-  const store = await open();
+  using store = await open();
   await store.write([
     { key: 'b/2', value: utf8('two') },
     { key: 'b/1', value: utf8('one') },
@@ -36,12 +36,25 @@ test.each(opened)('the %s store keeps, lists in order and deletes', async (_name
 });
 
 test.each(opened)('a batch of the %s store is written whole or not at all', async (name, _open) => {
-  const store = name === 'node' ? NodeStore.open(join(folder, 'whole')) : await WebStore.open('w');
+  using store = name === 'node' ? NodeStore.open(join(folder, 'whole')) : await WebStore.open('w');
   const broken = { key: 'b', value: Symbol('not bytes') as never };
 
-  await expect(store?.write([{ key: 'a', value: utf8('one') }, broken])).rejects.toThrow();
+  await expect(store.write([{ key: 'a', value: utf8('one') }, broken])).rejects.toThrow();
 
-  expect(await store?.list('')).toEqual([]);
+  expect(await store.list('')).toEqual([]);
+});
+
+test('a page that was frozen while a newer one took over writes nothing more', async () => {
+  using older = await WebStore.open('tabs');
+  using newer = await WebStore.open('tabs');
+  await newer.write([{ key: 'k', value: utf8('newer') }]);
+
+  await expect(older.write([{ key: 'k', value: utf8('older') }])).rejects.toMatchObject({
+    reason: 'LISTENER_REPLACED',
+  });
+
+  expect(await newer.get('k')).toEqual(utf8('newer'));
+  await older.wanted;
 });
 
 test('a node store is for one client at a time and for its owner alone', () => {
