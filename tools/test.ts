@@ -20,7 +20,7 @@ function serverTests(): string[] {
   );
   return listed.stdout
     .split('\n')
-    .filter((line) => /\.test\.ts$/.test(line))
+    .filter((line) => line.endsWith('.test.ts'))
     .map((path) => relative(root, path));
 }
 

@@ -4,6 +4,7 @@ import type { WebPushOptions } from '@roost/qs/web-push';
 import type { FreshDatabase } from '@roost/testing/postgres';
 import { AllInOne } from './all-in-one.ts';
 import type { Door } from './door.ts';
+import { Homeserver } from './servers/homeserver.ts';
 
 export interface WorldOptions {
   readonly pushing?: Pick<WebPushOptions, 'isPrivateAllowed' | 'authority'>;
@@ -29,5 +30,8 @@ export interface World extends AsyncDisposable {
  * needs what only one of them has opens `AllInOne` or `Homeserver`.
  */
 export const World = {
-  open: async (options: WorldOptions = {}): Promise<World> => await AllInOne.open(options),
+  open: async (options: WorldOptions = {}): Promise<World> =>
+    process.env['ROOST_E2E'] === 'distributed'
+      ? await Homeserver.open(options)
+      : await AllInOne.open(options),
 };

@@ -206,7 +206,7 @@ function lastError(output: string): string {
     return 'the package index cannot be reached (once installed, no network is needed)';
   }
   const lines = output.split('\n').filter((line) => line.trim() !== '');
-  const errors = lines.filter((line) => /^ERROR/.test(line));
+  const errors = lines.filter((line) => line.startsWith('ERROR'));
   return (errors.at(-1) ?? lines.at(-1) ?? 'it said nothing').replace(/^ERROR: /, '').trim();
 }
 

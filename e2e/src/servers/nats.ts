@@ -70,7 +70,7 @@ export class Nats implements AsyncDisposable {
 
   /** Of those that run. */
   get pids(): number[] {
-    return this.#nodes.flatMap(({ process }) => (process?.isRunning === true ? process.pid : []));
+    return this.#running([]).map(({ pid }) => pid);
   }
 
   /** What they have said, one after the other. */
@@ -85,19 +85,19 @@ export class Nats implements AsyncDisposable {
   }
 
   async stop(...numbers: number[]): Promise<void> {
-    await Promise.all(this.#those(numbers).map(({ process }) => process?.stop()));
+    await Promise.all(this.#running(numbers).map((process) => process.stop()));
   }
 
   async kill(...numbers: number[]): Promise<void> {
-    await Promise.all(this.#those(numbers).map(({ process }) => process?.kill()));
+    await Promise.all(this.#running(numbers).map((process) => process.kill()));
   }
 
   freeze(...numbers: number[]): void {
-    for (const { process } of this.#those(numbers)) process?.signal('SIGSTOP');
+    for (const process of this.#running(numbers)) process.signal('SIGSTOP');
   }
 
   thaw(...numbers: number[]): void {
-    for (const { process } of this.#those(numbers)) process?.signal('SIGCONT');
+    for (const process of this.#running(numbers)) process.signal('SIGCONT');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -111,6 +111,12 @@ export class Nats implements AsyncDisposable {
       assert(node !== undefined, `there is a NATS of the number ${number}`);
       return node;
     });
+  }
+
+  #running(numbers: readonly number[]): Launched[] {
+    return this.#those(numbers).flatMap(({ process }) =>
+      process?.isRunning === true ? process : [],
+    );
   }
 
   async #start(node: Node): Promise<void> {
@@ -168,7 +174,8 @@ function configOf(
       max_pending: 4 * PAYLOAD_BYTES_MAX,
       ping_interval: '5s',
       authorization: { users },
-      cluster: { name: 'roost', listen: `127.0.0.1:${clusterPort}`, routes },
+      // Clients keep to the addresses that they were given: a damaged line among them is not gone round.
+      cluster: { name: 'roost', listen: `127.0.0.1:${clusterPort}`, routes, no_advertise: true },
     },
     null,
     2,

@@ -1,0 +1,216 @@
+import { symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { migrations as aasMigrations } from '@roost/aas/service';
+import { migrations as asMigrations } from '@roost/as/service';
+import { assert } from '@roost/core/assert';
+import { type Domain, parseDomain } from '@roost/core/ids';
+import { nodeCrypto as crypto } from '@roost/crypto/node';
+import { migrations as dsMigrations } from '@roost/ds/service';
+import { migrations as qsMigrations } from '@roost/qs/service';
+import { freshDatabase, type FreshDatabase } from '@roost/testing/postgres';
+import type { Door } from '../door.ts';
+import type { World, WorldOptions } from '../world.ts';
+import { certificatesOf } from './certificates.ts';
+import {
+  type Addresses,
+  type Parts,
+  SERVICES,
+  type Service,
+  environmentOf,
+  writeSecrets,
+} from './environment.ts';
+import { Envoy } from './envoy.ts';
+import { sharedAddresses } from './ground.ts';
+import { type Environment, ServiceProcess } from './processes.ts';
+import { Run } from './run.ts';
+
+export interface HomeserverOptions extends WorldOptions {
+  readonly domain?: string;
+  /** Of each service; two where nothing is said. */
+  readonly replicas?: number;
+  /** For every process, or for those of one service. */
+  readonly env?: Environment;
+  readonly envOf?: Partial<Record<Service, Environment>>;
+  readonly edgeEnv?: Environment;
+  /** Another program than the service's own, from the root of the repository. */
+  readonly mains?: Partial<Record<Service, string>>;
+  /** Puts something between a service and what it reaches: its environment, as it is to be. */
+  readonly rewire?: (service: Service, env: Environment) => Environment;
+  /** Servers of its own, in the stead of those of the run. */
+  readonly ground?: Partial<Addresses>;
+}
+
+type Databases = Readonly<Record<Service, FreshDatabase>>;
+
+const MIGRATIONS: Readonly<Record<Service, URL>> = {
+  as: asMigrations,
+  aas: aasMigrations,
+  qs: qsMigrations,
+  ds: dsMigrations,
+};
+
+/**
+ * A homeserver of separate services, several processes of each, behind an Envoy of its own. It shares PostgreSQL,
+ * NATS and Valkey with the other homeservers of the run, but no database, no subject and no bucket.
+ */
+export class Homeserver implements World {
+  readonly domain: Domain;
+  readonly databases: Databases;
+  /** By their names, such as `qs-2`. */
+  readonly processes: ReadonlyMap<string, ServiceProcess>;
+  readonly edge: Envoy;
+  /** One file for each process. */
+  readonly logs: string;
+  readonly certificates: string;
+  readonly ground: Addresses;
+  readonly #secrets: ReadonlyMap<string, Uint8Array>;
+
+  private constructor(made: Made) {
+    this.domain = parseDomain(made.parts.domain);
+    this.databases = made.databases;
+    this.processes = made.processes;
+    this.edge = made.edge;
+    this.logs = made.logs;
+    this.certificates = made.parts.certificates;
+    this.ground = made.parts.ground;
+    this.#secrets = made.secrets;
+  }
+
+  static async open(options: HomeserverOptions = {}): Promise<Homeserver> {
+    const homeserver = new Homeserver(await make(options));
+    await homeserver.start();
+    return homeserver;
+  }
+
+  /** The edge's. */
+  get door(): Door {
+    return this.edge.door;
+  }
+
+  process(name: string): ServiceProcess {
+    const found = this.processes.get(name);
+    assert(found !== undefined, `there is a process ${name}`);
+    return found;
+  }
+
+  /** The processes of a service. */
+  of(service: Service): ServiceProcess[] {
+    return [...this.processes.values()].filter(({ name }) => name.startsWith(`${service}-`));
+  }
+
+  /** All processes that are not running, at once. */
+  async start(): Promise<void> {
+    await Promise.all([...this.processes.values()].map((each) => each.start()));
+    await this.edge.start();
+  }
+
+  /** Every service, by SIGTERM; the edge stays. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.processes.values()].map((each) => each.stop()));
+  }
+
+  /** A secret of the homeserver. */
+  secret(purpose: string): Uint8Array {
+    const secret = this.#secrets.get(purpose);
+    assert(secret !== undefined, `there is a secret ${purpose}`);
+    return secret;
+  }
+
+  /** By service; `edge` is Envoy. */
+  pids(): Record<string, number[]> {
+    const running = (processes: readonly { readonly pid: number | undefined }[]): number[] =>
+      processes.flatMap(({ pid }) => (pid === undefined ? [] : pid));
+    const own = SERVICES.map((service) => [service, running(this.of(service))] as const);
+    return { ...Object.fromEntries(own), edge: running([this.edge]) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.processes.values()].map((each) => each.kill()));
+    await this.edge[Symbol.asyncDispose]();
+    await Promise.all(Object.values(this.databases).map((each) => each[Symbol.asyncDispose]()));
+  }
+}
+
+interface Made {
+  readonly parts: Parts;
+  readonly databases: Databases;
+  readonly processes: ReadonlyMap<string, ServiceProcess>;
+  readonly edge: Envoy;
+  readonly logs: string;
+  readonly secrets: ReadonlyMap<string, Uint8Array>;
+}
+
+const PURPOSES = ['as', 'aas', 'qs', 'push', 'transport', 'hub'];
+
+async function make(options: HomeserverOptions): Promise<Made> {
+  const run = Run.current();
+  const { domain = 'home.example', replicas = 2 } = options;
+  const ground = { ...sharedAddresses(), ...options.ground };
+  const [folder, logs] = [
+    run.makeFolder('homeserver'),
+    run.makeFolder(process.env['ROOST_TEST_FILE'] ?? 'homeserver', 'logs'),
+  ];
+  const secrets = new Map(PURPOSES.map((purpose) => [purpose, crypto.random(32)]));
+  writeSecrets(join(folder, 'secrets'), (purpose) => secrets.get(purpose) ?? new Uint8Array(0));
+  const [certificates, databases] = await Promise.all([
+    certificatesOf(domain),
+    openDatabases(ground),
+  ]);
+  const addresses = await takeAddresses(replicas);
+  const parts: Parts = {
+    ...{ domain, certificates, ground, databases, options },
+    prefix: `t${Buffer.from(crypto.random(6)).toString('hex')}`,
+    secrets: join(folder, 'secrets'),
+    asAddresses: addresses.as,
+  };
+  const authority = options.pushing?.authority;
+  const trusting = authority === undefined ? {} : { NODE_EXTRA_CA_CERTS: join(folder, 'push.pem') };
+  if (authority !== undefined) writeFileSync(join(folder, 'push.pem'), authority);
+  const processes = new Map<string, ServiceProcess>();
+  for (const service of SERVICES) {
+    for (const [index, address] of addresses[service].entries()) {
+      const name = `${service}-${index + 1}`;
+      const healthAddress = `127.0.0.1:${await run.takePort()}`;
+      const plain = environmentOf(service, parts);
+      const env = {
+        ...(options.rewire?.(service, plain) ?? plain),
+        ...(service === 'qs' ? trusting : {}),
+        ...{ ROOST_LISTEN: address, ROOST_HEALTH_LISTEN: healthAddress },
+        ...{ ...options.env, ...options.envOf?.[service] },
+      };
+      const main = options.mains?.[service] ?? `services/${service}/src/main.ts`;
+      processes.set(name, new ServiceProcess({ name, main, env, address, healthAddress, logs }));
+    }
+  }
+  const edge = await Envoy.prepare({
+    ...{ domain, certificates, services: addresses },
+    env: { ...UNLIMITED, ...options.edgeEnv },
+  });
+  symlinkSync(edge.log, join(logs, 'edge.log'));
+  return { parts, databases, processes, edge, logs, secrets };
+}
+
+/** All clients of a story come from one address. */
+const UNLIMITED = { ROOST_ADDRESS_CALLS: '100000', ROOST_ADDRESS_CALLS_PER_SECOND: '100000' };
+
+async function takeAddresses(replicas: number): Promise<Record<Service, string[]>> {
+  const run = Run.current();
+  const take = async (): Promise<string[]> =>
+    await Promise.all(
+      Array.from({ length: replicas }, async () => `127.0.0.1:${await run.takePort()}`),
+    );
+  const [as, aas, qs, ds] = await Promise.all([take(), take(), take(), take()]);
+  return { as, aas, qs, ds };
+}
+
+async function openDatabases({ postgres }: Addresses): Promise<Databases> {
+  const open = async (service: Service): Promise<FreshDatabase> =>
+    await freshDatabase(MIGRATIONS[service], { owner: `roost_${service}`, server: postgres });
+  const [as, aas, qs, ds] = [
+    await open('as'),
+    await open('aas'),
+    await open('qs'),
+    await open('ds'),
+  ];
+  return { as, aas, qs, ds };
+}
