@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 import { Failure } from '@roost/core/failure';
 import { LimiterAway, type Rule } from '@roost/proto/roost/access/v1/access';
 
+import { limiterAway } from './observe.ts';
+
 /** Token buckets by key; the shape of the port in `@roost/bus`. */
 export interface Limiter {
   take(key: string, cost: number, bucket: Bucket): Promise<Taken>;
@@ -38,7 +40,9 @@ export async function limitAddress(
   if ('retryAfterMs' in taken) {
     throw tooManyCalls(taken.retryAfterMs);
   }
-  if (rule.limiterAway === LimiterAway.PASS) return;
+  const isPassed = rule.limiterAway === LimiterAway.PASS;
+  limiterAway(isPassed ? 'passed' : 'refused');
+  if (isPassed) return;
   throw new Failure('UNAVAILABLE', 'calls cannot be counted at the moment: try again', {
     retryAfterMs: AWAY_RETRY_MS,
   });

@@ -25,6 +25,11 @@ export interface ObservedCall {
 /** The name of every call to what is no method of ours: what callers make up is no label. */
 export const UNKNOWN_METHOD = 'unknown';
 
+/** Tells that a call could not be counted, and what its rule made of that. */
+export function limiterAway(outcome: 'passed' | 'refused'): void {
+  calls.limiterAway(outcome);
+}
+
 /** What probes ask all the time is neither traced nor counted. */
 export const unobserved: ObservedCall = {
   run: (work) => work(),
@@ -153,10 +158,16 @@ class Calls {
 
   ended(method: string, code: number, reason: string | undefined, seconds?: number): void {
     this.#inFlight.set(method, (this.#inFlight.get(method) ?? 1) - 1);
-    const { total, refusals, duration } = this.#instruments ?? this.make();
+    this.#instruments ??= this.make();
+    const { total, refusals, duration } = this.#instruments;
     total.add(1, { method, code: codeName(code) });
     if (seconds !== undefined) duration.record(seconds, { method });
     if (reason !== undefined) refusals.add(1, { reason });
+  }
+
+  limiterAway(outcome: string): void {
+    this.#instruments ??= this.make();
+    this.#instruments.away.add(1, { outcome });
   }
 
   /** With the first call: whoever exports has been set up by then. */
@@ -179,7 +190,11 @@ class Calls {
     inFlight.addCallback((result) => {
       for (const [method, count] of this.#inFlight) result.observe(count, { method });
     });
-    return { total, refusals, duration };
+    const away = meter.createCounter('roost_rpc_limiter_away_total', {
+      description: 'Calls without a token that nobody could count, by what became of them.',
+    });
+    for (const outcome of ['passed', 'refused']) away.add(0, { outcome });
+    return { total, refusals, duration, away };
   }
 }
 

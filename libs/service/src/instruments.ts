@@ -6,6 +6,7 @@ import {
   type Observable,
   type ObservableResult,
 } from '@opentelemetry/api';
+import { Failure } from '@roost/core/failure';
 
 /** Every value that a label may have: anything else counts as `other`, so that no label grows. */
 export type Labels = Readonly<Record<string, readonly string[]>>;
@@ -73,8 +74,9 @@ function observing(
   const callback = async (result: ObservableResult): Promise<void> => {
     try {
       await read((value, labels = {}) => result.observe(value, labels));
-    } catch {
+    } catch (error) {
       // The database is away: its gauges are missing, and what counts says why.
+      if (!(error instanceof Failure)) throw error;
     }
   };
   instrument.addCallback(callback);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Failure } from '@roost/core/failure';
 import { counter, gauge, histogram } from './instruments.ts';
 import { type Metrics, startMetrics } from './metrics.ts';
 import { observeCertificates } from './process-metrics.ts';
@@ -46,7 +47,7 @@ test('a value that was not declared is no label, whatever callers make up', asyn
 test('a gauge is read when it is asked for, and is missing where it cannot be read', async () => {
   let depth = 1;
   const observed = gauge('roost_test_depth', 'Depth.', async (observe) => {
-    if (depth > 2) throw new Error('the database is away');
+    if (depth > 2) throw new Failure('UNAVAILABLE', 'the database is away');
     observe(depth);
   });
   expect(await metrics.page()).toContain('roost_test_depth 1\n');
@@ -58,6 +59,15 @@ test('a gauge is read when it is asked for, and is missing where it cannot be re
   expect(await metrics.page()).toContain('roost_test_depth 1\n');
   observed[Symbol.dispose]();
   expect(await metrics.page()).not.toMatch(/^roost_test_depth/m);
+});
+
+test('a gauge that is wrong harms no other, and is noticed', async () => {
+  using _ = gauge('roost_test_broken', 'Broken.', () => {
+    throw new TypeError('a mistake of ours');
+  });
+  const page = await metrics.page();
+  expect(page).toContain('roost_build_info');
+  expect(page).toContain('# gauges that failed: 1\n');
 });
 
 test('certificates tell when they end', async () => {

@@ -38,8 +38,9 @@ export function startMetrics({ service, version }: MetricsOptions): Metrics {
   const serializer = new PrometheusSerializer(undefined, false, undefined, true, true);
   return {
     async page() {
-      const { resourceMetrics } = await reader.collect();
-      return `${serializer.serialize(resourceMetrics).trim()}\n`;
+      const { resourceMetrics, errors } = await reader.collect();
+      const failed = errors.length === 0 ? '' : `# gauges that failed: ${errors.length}\n`;
+      return `${serializer.serialize(resourceMetrics).trim()}\n${failed}`;
     },
     async [Symbol.asyncDispose]() {
       observed[Symbol.dispose]();

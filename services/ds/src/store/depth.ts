@@ -25,13 +25,13 @@ const selectDepth = statement<
   { rows: bigint; oldest: bigint | null; newest: bigint }
 >(
   'ds_measure_outbox',
-  `SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT 100000) AS some) AS rows,
-          (SELECT min(first.position)
+  `SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT 100000) AS waiting) AS rows,
+          (SELECT min(lowest.position)
              FROM generate_series(0, 15) AS numbers (partition), LATERAL (
                SELECT position FROM outbox
                 WHERE destination = $1 AND outbox.partition = numbers.partition
                 ORDER BY position
                 LIMIT 1
-             ) AS first) AS oldest,
+             ) AS lowest) AS oldest,
           (SELECT last_value FROM outbox_position_seq) AS newest`,
 );
