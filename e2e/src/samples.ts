@@ -21,6 +21,8 @@ export interface Rule {
     | 'OPERATOR'}`;
   /** 0 where it is that of all methods. */
   readonly requestBytesMax: number;
+  /** Which service has the method. */
+  readonly service: string;
 }
 
 const TABLE = new URL('../../proto/gen/rules.json', import.meta.url);

@@ -116,6 +116,7 @@ export class Envoy implements AsyncDisposable {
         ...['--config-path', config, '--log-level', 'warning', '--concurrency', '1'],
         // Several run beside each other, and none is restarted without being stopped.
         ...['--disable-hot-restart', '--drain-time-s', '2', '--drain-strategy', 'immediate'],
+        ...['--file-flush-interval-msec', '100'],
       ],
       logs: this.folder,
     });
