@@ -95,6 +95,7 @@ const devDoors: Record<string, string> = {
   'libs/postgres': '@types/pg',
   // Another client than our own, and what bundles it for a browser.
   'libs/rpc': 'esbuild nice-grpc-web',
+  e2e: 'nice-grpc-web',
 };
 
 const words = (text: string) => text.split(/\s+/).filter((word) => word !== '');
