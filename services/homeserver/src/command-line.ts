@@ -32,7 +32,9 @@ A whole Roost homeserver in one process, with a PostgreSQL of its own.
 
 Environment: ROOST_HOME, ROOST_LOG_LEVEL (debug, info, warn, error, silent),
 ROOST_GENERAL_TOKENS_PER_DAY (5000) and ROOST_CONTACT_TOKENS_PER_DAY (100): what an account may draw,
-ROOST_PUSH_TO_PRIVATE_ADDRESSES (yes, no): whether clients may name push providers of this network.
+ROOST_PUSH_TO_PRIVATE_ADDRESSES (yes, no): whether clients may name push providers of this network,
+ROOST_HEALTH_LISTEN (host:port): where /livez, /readyz and /metrics are; nowhere without it,
+OTEL_EXPORTER_OTLP_ENDPOINT: where traces go (libs/service/README.md says what they tell); nowhere without it.
 `;
 
 export interface Options {

@@ -9,6 +9,7 @@ import { readConfig } from './config.ts';
 import { openHome } from './home.ts';
 import { listen, readTls } from './listen.ts';
 import { SERVICES, openDatabases, openServices } from './services.ts';
+import { openWatch } from './watch.ts';
 
 /** How long open calls get to end once we were told to stop. */
 const GRACE_MS = 5_000;
@@ -36,6 +37,8 @@ await runMain(async () => {
   const readable = options.development || process.stdout.isTTY;
   const log = createLog('homeserver', config.logLevel, { readable });
 
+  await using watch = await openWatch(config.healthListen, process.env, log);
+
   using home = await openHome(options.data ?? config.home, options);
   log.info({ folder: home.folder }, `home domain ${home.domain}`);
   const database = log.named('database');
@@ -58,6 +61,11 @@ await runMain(async () => {
   await using server = await listen({
     ...{ ...door, listen: options.listen, tls, callers: 'edge', gate, limiter },
     descriptors: options.development ? await readFile(DESCRIPTORS) : undefined,
+  });
+
+  await watch.serve(async () => {
+    const isWell = await databases.health();
+    return { missing: isWell ? [] : ['database'], away: [] };
   });
 
   process.stdout.write(`ready: ${tls === undefined ? 'http' : 'https'}://${server.address}\n`);
