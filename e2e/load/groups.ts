@@ -18,7 +18,7 @@ import {
   DeliveryServiceDefinition,
 } from '@roost/proto/roost/delivery/v1/delivery';
 import { clientOf, type Outgoing, type Transport } from '@roost/rpc/call';
-import { domain, type House, signing } from './house.ts';
+import { domain, type House, type Place, signing } from './house.ts';
 import { bindHandles, type QueueClient, spread } from './queues.ts';
 import { Recorder } from './outgoing.ts';
 
@@ -65,14 +65,14 @@ export async function installGroups(edge: Transport, groups: readonly MadeGroup[
 
 /** Gives every member a queue: those of a group are different clients. */
 export async function bindMembers(
-  house: House,
+  place: Pick<Place, 'edge'>,
   clients: readonly QueueClient[],
   groups: readonly MadeGroup[],
 ): Promise<void> {
   const bound = groups.flatMap(({ room, members }) =>
     members.map(({ handle }) => ({ handle, groupId: room.id })),
   );
-  await bindHandles(house, clients, spread(bound, clients.length));
+  await bindHandles(place, clients, spread(bound, clients.length));
 }
 
 /** Messages by the founders of groups in turn, signed and ready to go. */

@@ -9,16 +9,32 @@ import type { Uuid } from '@roost/core/ids';
 import { systemClock } from '@roost/core/time';
 import { nodeCrypto } from '@roost/crypto/node';
 import { home, hubKey } from '@roost/ds/testing/house.fixture';
-import { openDatabases, openServices, SERVICES, type Databases } from '@roost/homeserver/services';
+import {
+  type Databases,
+  openDatabases,
+  openServices,
+  type ServiceName,
+  SERVICES,
+} from '@roost/homeserver/services';
 import { Database } from '@roost/postgres/database';
 import { ensureDatabases, startEmbedded } from '@roost/postgres/embedded';
 import { localTransport } from '@roost/rpc/local';
 import type { Signing, Transport } from '@roost/rpc/call';
 import { serve, type TokenGate } from '@roost/rpc/server';
 import type { Log } from '@roost/service/log';
+import type { Door } from '@roost/e2e/door';
+
+/** What measures a homeserver needs of it, wherever it runs. */
+export interface Place {
+  readonly databases: { of(name: ServiceName): Pick<Database, 'query'> };
+  /** Where clients come in. */
+  readonly door: Door;
+  /** Calls as clients make them. */
+  readonly edge: Transport;
+}
 
 /** A whole homeserver in this process over a PostgreSQL of its own, with fsync, and what measures it. */
-export interface House extends AsyncDisposable {
+export interface House extends Place, AsyncDisposable {
   readonly postmaster: number;
   readonly databases: Databases;
   /** For bare counterparts. */
@@ -27,7 +43,7 @@ export interface House extends AsyncDisposable {
   readonly secret: (name: string) => Promise<Uint8Array>;
   readonly gate: TokenGate;
   /** Where clients come in, without the token gate: that is measured by itself. */
-  readonly address: string;
+  readonly door: Door;
   /** The same door in this process. */
   readonly edge: Transport;
 }
@@ -116,7 +132,7 @@ export async function openHouse(): Promise<House> {
   const open = stack.move();
   return {
     ...{ postmaster: cluster.pid(), databases, bare, bus, secret, gate },
-    ...{ address: server.address, edge: localTransport(bindings, 'edge') },
+    ...{ door: { address: server.address }, edge: localTransport(bindings, 'edge') },
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
 }

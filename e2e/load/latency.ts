@@ -81,7 +81,7 @@ async function measureWire(bench: Bench, recipient: QueueClient | undefined) {
   await using sender = startClients();
   const count = bench.quick ? COUNT_QUICK : COUNT;
   const calls = await recordSends(await bench.groups(2, 1), count);
-  await sender.ask({ do: 'prepare', address: house.address, calls });
+  await sender.ask({ do: 'prepare', door: house.door, calls });
   // What lay in the queue before has arrived by now.
   await new Promise((resolve) => setTimeout(resolve, 500));
   await listener.arrivals();

@@ -1,8 +1,8 @@
 import type { QsClientId } from '@roost/core/ids';
 import { QueueServiceDefinition } from '@roost/proto/roost/queue/v1/queue';
-import { clientOf } from '@roost/rpc/call';
+import { clientOf, type Outgoing } from '@roost/rpc/call';
 import { type Clients, startClients } from './clients.ts';
-import { type House, signing } from './house.ts';
+import { type Place, signing } from './house.ts';
 import { Recorder } from './outgoing.ts';
 import type { QueueClient } from './queues.ts';
 
@@ -11,19 +11,20 @@ import type { QueueClient } from './queues.ts';
  * at once, and so tells that the stream stands.
  */
 export async function listen(
-  house: House,
+  place: Pick<Place, 'databases' | 'door'>,
   clients: readonly QueueClient[],
   perConnection: number,
+  paid: (calls: readonly Outgoing[]) => readonly Outgoing[] = (calls) => calls,
 ): Promise<Clients> {
   const recorder = new Recorder();
   const qs = clientOf(QueueServiceDefinition, recorder, signing);
-  const ends = await endsOf(house);
+  const ends = await endsOf(place);
   for (const { id, sign } of clients) {
     void qs.listen({ fromSequence: (ends.get(id.uuid) ?? 1n) - 1n }, { sign });
   }
   const listening = startClients();
   try {
-    await listening.ask({ do: 'prepare', address: house.address, calls: recorder.calls });
+    await listening.ask({ do: 'prepare', door: place.door, calls: paid(recorder.calls) });
     await listening.ask({ do: 'listen', perConnection });
     return listening;
   } catch (error) {
@@ -32,7 +33,9 @@ export async function listen(
   }
 }
 
-async function endsOf({ databases }: House): Promise<ReadonlyMap<string, bigint>> {
+async function endsOf({
+  databases,
+}: Pick<Place, 'databases'>): Promise<ReadonlyMap<string, bigint>> {
   const rows = await databases.of('qs').query<{ uuid: QsClientId['uuid']; next: bigint }>({
     text: 'SELECT uuid, next_sequence AS next FROM clients JOIN queues USING (client_id)',
   });

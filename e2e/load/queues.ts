@@ -4,7 +4,7 @@ import { signWithLabel } from '@roost/crypto/labelled';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { QueueServiceDefinition } from '@roost/proto/roost/queue/v1/queue';
 import { type CallOptions, clientOf } from '@roost/rpc/call';
-import { type House, signing } from './house.ts';
+import { type Place, signing } from './house.ts';
 import { callAll } from './outgoing.ts';
 
 /** A client record at the QS, with its queue. */
@@ -17,8 +17,11 @@ const CLIENTS_PER_USER = 10;
 const HANDLES_PER_CALL = 100;
 const IN_FLIGHT = 64;
 
-export async function registerClients(house: House, count: number): Promise<QueueClient[]> {
-  const qs = clientOf(QueueServiceDefinition, house.edge, signing);
+export async function registerClients(
+  { edge }: Pick<Place, 'edge'>,
+  count: number,
+): Promise<QueueClient[]> {
+  const qs = clientOf(QueueServiceDefinition, edge, signing);
   const clients: QueueClient[] = [];
   const users = Array.from({ length: Math.ceil(count / CLIENTS_PER_USER) }, (_, at) => at);
   await callAll(users, Math.ceil(IN_FLIGHT / CLIENTS_PER_USER), async () => {
@@ -49,11 +52,11 @@ export interface Bound {
 
 /** Binds handles to their groups. The n-th list is the n-th client's. */
 export async function bindHandles(
-  house: House,
+  { edge }: Pick<Place, 'edge'>,
   clients: readonly QueueClient[],
   lists: readonly (readonly Bound[])[],
 ): Promise<void> {
-  const qs = clientOf(QueueServiceDefinition, house.edge, signing);
+  const qs = clientOf(QueueServiceDefinition, edge, signing);
   await callAll(lists, IN_FLIGHT, async (list, at) => {
     const { sign } = clients[at] ?? {};
     if (sign === undefined) throw new Error('there are as many clients as lists of handles');
@@ -75,7 +78,7 @@ export function spread<T>(items: readonly T[], over: number): T[][] {
 }
 
 /** Messages that lie in all queues; secrets of the ratchet are none. */
-export async function storedMessages({ databases }: House): Promise<number> {
+export async function storedMessages({ databases }: Pick<Place, 'databases'>): Promise<number> {
   const [row] = await databases.of('qs').query<{ count: string }>({
     text: `SELECT coalesce(sum(count) FILTER (WHERE substring(ciphertext FOR 1) = '\\x02'), 0)::text
                   AS count FROM runs`,

@@ -59,7 +59,7 @@ async function measureShape(bench: Bench, clients: Clients, shape: Shape): Promi
       await callAll(calls, inFlight, (call) => house.edge.unary(call));
   let clientSeconds = 0;
   const grpc: Way = async (calls) => {
-    await clients.ask({ do: 'prepare', address: house.address, calls });
+    await clients.ask({ do: 'prepare', door: house.door, calls });
     return async () => {
       clientSeconds = (await clients.call(IN_FLIGHT)).cpuSeconds;
     };
