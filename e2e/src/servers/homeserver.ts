@@ -36,6 +36,8 @@ export interface HomeserverOptions extends WorldOptions {
   readonly mains?: Partial<Record<Service, string>>;
   /** Puts something between a service and what it reaches: its environment, as it is to be. */
   readonly rewire?: (service: Service, env: Environment) => Environment;
+  /** By purpose; drawn where nothing is said. */
+  readonly secrets?: Readonly<Record<string, Uint8Array>>;
   /** Servers of its own, in the stead of those of the run. */
   readonly ground?: Partial<Addresses>;
 }
@@ -150,7 +152,9 @@ async function make(options: HomeserverOptions): Promise<Made> {
     run.makeFolder('homeserver'),
     run.makeFolder(process.env['ROOST_TEST_FILE'] ?? 'homeserver', 'logs'),
   ];
-  const secrets = new Map(PURPOSES.map((purpose) => [purpose, crypto.random(32)]));
+  const secrets = new Map(
+    PURPOSES.map((purpose) => [purpose, options.secrets?.[purpose] ?? crypto.random(32)]),
+  );
   writeSecrets(join(folder, 'secrets'), (purpose) => secrets.get(purpose) ?? new Uint8Array(0));
   const [certificates, databases] = await Promise.all([
     certificatesOf(domain),

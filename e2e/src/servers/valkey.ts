@@ -29,6 +29,10 @@ export class Valkey implements AsyncDisposable {
     return `redis://127.0.0.1:${this.port}`;
   }
 
+  get pid(): number | undefined {
+    return this.#process?.isRunning === true ? this.#process.pid : undefined;
+  }
+
   get log(): string {
     return `${this.#folder}/valkey.log`;
   }
