@@ -21,6 +21,63 @@ export async function migrate(database: Database, folder: URL): Promise<void> {
   while (await database.transaction((tx) => migrateOnce(tx, migrations), PATIENT));
 }
 
+/**
+ * Throws a sentence where a database lacks a migration of this version. It may have more: the code of before
+ * goes on while that of tomorrow is brought in.
+ */
+export async function assertMigrated(database: Database, folder: URL): Promise<void> {
+  const applied = await findApplied(database);
+  for (const [at, { name, sha256 }] of (await readMigrations(folder)).entries()) {
+    const found = applied[at];
+    if (found === undefined) {
+      throw new CannotStart(`the database has no ${name} yet: run "migrate" first`);
+    }
+    if (found.name !== name || found.sha256 !== sha256) throw otherVersion(name, undefined);
+  }
+}
+
+/**
+ * Binds a database to the homeserver of one domain, for ever; throws a sentence where it is another's.
+ * `isFirst` where nobody may be bound to it yet.
+ */
+export async function assertDomain(
+  database: Database,
+  domain: string,
+  { isFirst }: { readonly isFirst: boolean },
+): Promise<void> {
+  const found = await database.transaction(async (tx) => {
+    if (isFirst) {
+      await tx.query({ text: `SELECT pg_advisory_xact_lock(${LOCK_KEY})` });
+      await tx.query({
+        text: 'CREATE TABLE IF NOT EXISTS homeserver (domain text NOT NULL, is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only))',
+      });
+      await tx.query({
+        text: 'INSERT INTO homeserver (domain) VALUES ($1) ON CONFLICT DO NOTHING',
+        values: [domain],
+      });
+    }
+    return await tx.query<{ domain: string }>({ text: 'SELECT domain FROM homeserver' });
+  });
+  const [kept] = found;
+  if (kept === undefined)
+    throw new CannotStart('the database is of no homeserver yet: run "migrate" first');
+  if (kept.domain === domain) return;
+  throw new CannotStart(
+    `this database belongs to ${kept.domain}, and a home domain never changes: give ${domain} a database of ` +
+      `its own, or say ROOST_DOMAIN=${kept.domain}`,
+  );
+}
+
+async function findApplied(database: Database): Promise<{ name: string; sha256: string }[]> {
+  const [table] = await database.query<{ found: string | null }>({
+    text: `SELECT to_regclass('migrations')::text AS found`,
+  });
+  if ((table?.found ?? null) === null) return [];
+  return await database.query<{ name: string; sha256: string }>({
+    text: 'SELECT name, sha256 FROM migrations ORDER BY name',
+  });
+}
+
 export async function readMigrations(folder: URL): Promise<Migration[]> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).toSorted();
   return await Promise.all(

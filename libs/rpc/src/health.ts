@@ -1,6 +1,8 @@
 import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
 import { Failure } from '@roost/core/failure';
 
+import type { Transport } from './call.ts';
+
 /**
  * grpc.health.v1, by hand: it is not ours, so it has no access rule, and it is two fields. Watch is
  * left out; clients take UNIMPLEMENTED for "always healthy", as the protocol says.
@@ -24,3 +26,18 @@ export async function answerHealth(request: Uint8Array, health: Health): Promise
   const status = (await health()) ? SERVING : NOT_SERVING;
   return new BinaryWriter().uint32(8).int32(status).finish();
 }
+
+/** Whether a server answers that it serves, within a moment. */
+export async function isServing(transport: Transport): Promise<boolean> {
+  try {
+    const request = new Uint8Array(0);
+    const asked = { path: HEALTH_PATH, request, proof: undefined, authorization: undefined };
+    const answer = await transport.unary({ ...asked, deadlineMs: ASK_MS, signal: undefined });
+    const reader = new BinaryReader(answer);
+    return reader.uint32() === 8 && reader.int32() === SERVING;
+  } catch {
+    return false;
+  }
+}
+
+const ASK_MS = 2_000;

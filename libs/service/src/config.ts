@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { CannotStart } from '@roost/core/cannot-start';
 import { Failure } from '@roost/core/failure';
 import { parseDomain } from '@roost/core/ids';
@@ -8,21 +9,38 @@ import { LEVELS } from './log.ts';
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads the variables that a schema of `variable`s names; an empty one counts as not set. All that is wrong
- * is told at once, a sentence each: the variable and the remedy, but not the value, which may be secret.
+ * Reads the variables that a schema of `variable`s names; an empty one counts as not set, and `NAME_FILE` names a
+ * file that holds it. All that is wrong is told at once, a sentence each: the variable and the remedy, but not
+ * the value, which may be secret.
  */
 export function readEnvironment<Shape extends z.ZodObject>(
   schema: Shape,
   environment: Environment,
 ): z.output<Shape> {
-  const given = Object.entries(environment).filter(([, value]) => value !== '');
-  const parsed = schema.safeParse(Object.fromEntries(given));
+  const given = Object.fromEntries(
+    Object.keys(schema.shape).flatMap((name) => {
+      const value = environment[name] || readFileOf(name, environment[`${name}_FILE`]);
+      return value ? [[name, value]] : [];
+    }),
+  );
+  const parsed = schema.safeParse(given);
   if (parsed.success) return parsed.data;
   const sentences = parsed.error.issues.map(({ path, message }) => {
     const name = String(path[0]);
-    return `${name} is ${environment[name] ? 'wrong' : 'not set'}: give ${message}.`;
+    return `${name} is ${given[name] === undefined ? 'not set' : 'wrong'}: give ${message}.`;
   });
   throw new CannotStart(sentences.join('\n'));
+}
+
+function readFileOf(name: string, path: string | undefined): string | undefined {
+  if (!path) return undefined;
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    throw new CannotStart(`${name}_FILE: ${path} cannot be read (${String(error)})`, {
+      cause: error,
+    });
+  }
 }
 
 /** A variable that `parse` understands; `remedy` says what to give: "host:port, such as …". */
@@ -40,6 +58,17 @@ export function integer(min: number, max: number) {
   return variable(`a whole number from ${min} to ${max}`, (text) => {
     const value = Number(text);
     return /^\d{1,15}$/.test(text) && value >= min && value <= max ? value : undefined;
+  });
+}
+
+/** The path of a file or folder. */
+export const path = variable('a path', (text) => text);
+
+/** Several, with commas between. */
+export function list(remedy: string, isOne: (text: string) => boolean) {
+  return variable(remedy, (text) => {
+    const all = text.split(',').map((each) => each.trim());
+    return all.every(isOne) ? all : undefined;
   });
 }
 

@@ -17,6 +17,7 @@ async function program(
         if (environment.WRONG) throw new CannotStart('WRONG is set: unset it.');
         return 7;
       },
+      check: async (config) => { process.stdout.write('checked ' + config); },
       migrate: async (config) => { process.stdout.write('migrated ' + config); },
       serve: async (config, stop) => {
         const alive = setInterval(() => {}, 1000);
@@ -54,6 +55,6 @@ test('the second signal does not wait', async () => {
 
 test('migrate and check end by themselves, and nonsense is refused with exit code 2', async () => {
   expect(await program(['migrate'])).toEqual({ out: 'migrated 7', err: '', code: 0 });
-  expect(await program(['check'])).toEqual({ out: '', err: '', code: 0 });
+  expect(await program(['check'])).toEqual({ out: 'checked 7', err: '', code: 0 });
   expect(await program(['serv'])).toMatchObject({ err: expect.stringContaining('serve'), code: 2 });
 });

@@ -19,26 +19,34 @@ export async function runMain(main: () => Promise<void>): Promise<void> {
 export interface Service<Config> {
   readonly readConfig: (environment: Environment) => Config;
   readonly migrate: (config: Config) => Promise<void>;
+  /** Looks whether `serve` could; throws all that is wrong. */
+  readonly check: (config: Config) => Promise<void>;
   /** Serves until `stop` ends. */
   readonly serve: (config: Config, stop: Promise<unknown>) => Promise<void>;
 }
 
 /** What the `main.ts` of every service does: `serve` (when nothing is said), `migrate` or `check`. */
 export async function runService<Config>(
-  { readConfig, migrate, serve }: Service<Config>,
+  { readConfig, migrate, check, serve }: Service<Config>,
   args: readonly string[],
   environment: Environment,
 ): Promise<void> {
   await runMain(async () => {
     const [verb = 'serve', ...rest] = args;
-    if (!VERBS.includes(verb) || rest.length > 0) {
-      throw new Misused(`say one of ${VERBS.join(', ')}; the configuration is in the environment`);
+    if (!VERBS.includes(verb) || rest.length > 0) throw new Misused(USAGE);
+    if (verb === '--help') {
+      process.stdout.write(`${USAGE}\n`);
+      return;
     }
     const stop = shutdownSignal();
     const config = readConfig(environment);
     if (verb === 'migrate') await migrate(config);
+    if (verb === 'check') await check(config);
     if (verb === 'serve') await serve(config, stop);
   });
 }
 
-const VERBS = ['serve', 'migrate', 'check'];
+const VERBS = ['serve', 'migrate', 'check', '--help'];
+const USAGE =
+  'say serve (the default), migrate (bring the database to this version) or check (say what would keep it ' +
+  'from serving); the configuration is in the environment: see the README of the service';

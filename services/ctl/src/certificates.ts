@@ -1,4 +1,4 @@
-// The library asks for this before it is loaded.
+// oxlint-disable-next-line import/no-unassigned-import -- @peculiar/x509 asks for it before it is loaded.
 import 'reflect-metadata';
 import { randomBytes, X509Certificate } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';

@@ -1,0 +1,32 @@
+import { readFile } from 'node:fs/promises';
+import { SEALED_BYTES_MAX } from '@roost/bus/frames';
+import { Nats } from '@roost/bus/nats';
+import { CannotStart } from '@roost/core/cannot-start';
+import type { Log } from './log.ts';
+import type { natsConfig } from './process-config.ts';
+
+/** A batch has one event of the largest at most, besides small ones, and what is around them. */
+const PAYLOAD_BYTES_MAX = SEALED_BYTES_MAX + (1 << 20);
+
+/** Begins to connect to NATS as the variables say, as this service. */
+export async function openNats(
+  service: string,
+  { caFile, ...config }: ReturnType<typeof natsConfig>,
+  log: Log,
+): Promise<Nats> {
+  const ca = caFile === undefined ? undefined : await readCa(caFile);
+  const events = log.named('nats');
+  return new Nats({
+    ...{ ...config, ca, service, payloadBytesMax: PAYLOAD_BYTES_MAX },
+    changed: (sentence, isThere) =>
+      isThere ? events.info({}, `NATS: ${sentence}`) : events.warn({}, `NATS: ${sentence}`),
+  });
+}
+
+async function readCa(file: string): Promise<string> {
+  return await readFile(file, 'utf8').catch((error: unknown) => {
+    throw new CannotStart(`ROOST_NATS_CA: ${file} cannot be read (${String(error)})`, {
+      cause: error,
+    });
+  });
+}

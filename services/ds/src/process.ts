@@ -1,0 +1,52 @@
+import { NatsBus } from '@roost/bus/nats-bus';
+import { type Environment, integer, readEnvironment } from '@roost/service/config';
+import { openNats } from '@roost/service/nats';
+import type { ServiceProgram } from '@roost/service/process';
+import {
+  natsConfig,
+  natsVariables,
+  processConfig,
+  processVariables,
+} from '@roost/service/process-config';
+import { z } from 'zod';
+import { dsDefaults } from './config.ts';
+import type { Faults } from './desk.ts';
+import { migrations, openDs } from './service.ts';
+
+const schema = z.object({
+  ...processVariables,
+  ...natsVariables,
+  ROOST_INCARNATION: integer(1, 2 ** 32 - 1),
+});
+
+function readConfig(environment: Environment) {
+  const read = readEnvironment(schema, environment);
+  return {
+    ...processConfig(read),
+    nats: natsConfig(read),
+    incarnation: read.ROOST_INCARNATION,
+  };
+}
+
+type Config = ReturnType<typeof readConfig>;
+type Connections = { readonly nats: Awaited<ReturnType<typeof openNats>> };
+
+/** The DS as a program of its own; `faults` is where it may be made to fail. */
+export function programOf(faults?: Faults): ServiceProgram<Config, Connections> {
+  return {
+    name: 'ds',
+    migrations,
+    readConfig,
+    connect: async ({ nats }, { log }) => ({ nats: await openNats('ds', nats, log) }),
+    async open({ domain, incarnation }, basics, { nats }) {
+      const [transportKey, hubKey] = [await basics.secret('transport'), await basics.secret('hub')];
+      return await openDs(
+        { domain, ...dsDefaults },
+        {
+          ...{ ...basics, bus: new NatsBus(nats), transportKey, hubKey, incarnation },
+          ...(faults === undefined ? {} : { faults }),
+        },
+      );
+    },
+  };
+}
