@@ -1,6 +1,11 @@
 // The limiter that all replicas share, on a real server that is stopped, wiped, restarted and frozen.
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { type AddressInfo, connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createServer } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { RedisLimiter, type RedisLimiterOptions } from '@roost/bus/redis';
 import { sleep } from '@roost/core/time';
@@ -98,7 +103,8 @@ test('a bucket is one key with a hash tag, does not say whose it is, and goes wh
 });
 
 test('a server that was wiped forgets, and one that was restarted comes back by itself', async () => {
-  const limiter = await limiterOf();
+  const heard: boolean[] = [];
+  const limiter = await limiterOf({ changed: (isThere) => void heard.push(isThere) });
   const key = newKey();
   expect(await limiter.take(key, 3, bucket)).toEqual({ ok: true });
   await valkey.wipe();
@@ -110,6 +116,36 @@ test('a server that was wiped forgets, and one that was restarted comes back by 
   await valkey.start();
   await untilBack(limiter);
   expect(await limiter.take(key, 3, bucket)).toEqual({ ok: true });
+  expect(heard).toEqual([false, true]);
+});
+
+test('over TLS it trusts whom it was told to, and nobody else', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'roost limiter '));
+  const [keyFile, certFile] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
+  const files = ['-keyout', keyFile, '-out', certFile];
+  execFileSync('openssl', ['req', ...kind, ...subject, ...files], { stdio: 'ignore' });
+  const [key, cert] = [await readFile(keyFile, 'utf8'), await readFile(certFile, 'utf8')];
+  await rm(folder, { recursive: true });
+  const door = createServer({ key, cert }, (socket) => {
+    socket
+      .on('error', () => {})
+      .pipe(connect(valkey.port, '127.0.0.1'))
+      .pipe(socket);
+  });
+  door.on('tlsClientError', (_, socket) => socket.destroy());
+  await once(door.listen(0, 'localhost'), 'listening');
+  const { port } = door.address() as AddressInfo;
+  const trusting = await limiterOf({ url: `rediss://localhost:${port}`, ca: cert });
+  expect(await trusting.take(newKey(), 3, bucket)).toEqual({ ok: true });
+  const other = { url: `rediss://localhost:${port}`, secretKey, patienceMs: 300 };
+  const distrusting = new RedisLimiter(other);
+  open.push(distrusting);
+  expect(await distrusting.isThere()).toBe(false);
+  await trusting[Symbol.asyncDispose]();
+  await distrusting[Symbol.asyncDispose]();
+  door.close();
 });
 
 test('one that starts without a server answers at once, and finds it later', async () => {

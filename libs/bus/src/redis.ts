@@ -8,6 +8,10 @@ export interface RedisLimiterOptions {
   readonly url: string;
   /** 32 bytes: hides what a bucket is of. */
   readonly secretKey: Uint8Array;
+  /** PEM: whom to trust with `rediss://`; what Node trusts where it is not given. */
+  readonly ca?: string | undefined;
+  /** Hears when the server goes away, and when it is there again. */
+  readonly changed?: ((isThere: boolean) => void) | undefined;
   /** What keys begin with, so that several homeservers can share a server; `roost`. */
   readonly prefix?: string | undefined;
   /** How long one question may take; 250 ms. */
@@ -16,7 +20,8 @@ export interface RedisLimiterOptions {
   readonly patienceMs?: number | undefined;
 }
 
-type Options = { readonly [K in keyof RedisLimiterOptions]-?: NonNullable<RedisLimiterOptions[K]> };
+type Options = RedisLimiterOptions &
+  Readonly<Record<'timeoutMs' | 'patienceMs', number> & Record<'prefix', string>>;
 
 /**
  * Token buckets in Redis or Valkey, shared by all replicas. A bucket is one key and one script, by the
@@ -39,7 +44,7 @@ export class RedisLimiter implements Limiter, AsyncDisposable {
     ...rest
   }: RedisLimiterOptions) {
     this.#options = { prefix, timeoutMs, patienceMs, ...rest };
-    this.#client = connect(rest.url);
+    this.#client = connect(rest);
   }
 
   async take(...[key, cost, bucket]: Parameters<Limiter['take']>): Promise<Taken> {
@@ -48,7 +53,7 @@ export class RedisLimiter implements Limiter, AsyncDisposable {
     const asked = this.#ask(key, cost, bucket).finally(() => this.#waiting--);
     try {
       const waitMs = await withinTime(asked, this.#options.timeoutMs);
-      this.#away = undefined;
+      this.#found();
       return waitMs === 0 ? { ok: true } : { ok: false, retryAfterMs: waitMs };
     } catch {
       this.#lost();
@@ -107,16 +112,24 @@ export class RedisLimiter implements Limiter, AsyncDisposable {
     return `${prefix}:{${name}}`;
   }
 
+  #found(): void {
+    if (this.#away === undefined) return;
+    this.#away = undefined;
+    this.#options.changed?.(true);
+  }
+
   #lost(): void {
+    if (this.#isClosed) return;
     const now = performance.now();
+    if (this.#away === undefined) this.#options.changed?.(false);
     this.#away ??= { sinceMs: now, untilMs: 0 };
     this.#away.untilMs = now + QUIET_MS;
     const isSilent = this.#client.isReady && now - this.#away.sinceMs > this.#options.patienceMs;
-    if (!isSilent || this.#isClosed) return;
+    if (!isSilent) return;
     // A connection whose other side has gone without a word lives for many minutes by itself; so does
     // one to a server that refuses, where another one has taken its place.
     this.#client.destroy();
-    this.#client = connect(this.#options.url);
+    this.#client = connect(this.#options);
     this.#away = { sinceMs: now, untilMs: now + QUIET_MS };
   }
 }
@@ -147,18 +160,19 @@ const RETRY_LAST_MS = 2_000;
 
 type Connection = ReturnType<typeof connect>;
 
-function connect(url: string) {
+function connect({ url, ca }: Pick<RedisLimiterOptions, 'url' | 'ca'>) {
+  const socket = {
+    connectTimeout: CONNECT_MS,
+    reconnectStrategy: (retries: number) =>
+      backoffMs(retries, RETRY_FIRST_MS, RETRY_LAST_MS, Math.random()),
+  };
   const client = createClient({
     url,
     // What cannot be asked now is answered now.
     disableOfflineQueue: true,
     disableClientInfo: true,
     maintNotifications: 'disabled',
-    socket: {
-      connectTimeout: CONNECT_MS,
-      reconnectStrategy: (retries) =>
-        backoffMs(retries, RETRY_FIRST_MS, RETRY_LAST_MS, Math.random()),
-    },
+    socket: ca === undefined ? socket : { ...socket, tls: true, ca },
   });
   // Every lost connection is news here too; whoever asks hears of it.
   client.on('error', ignore);
