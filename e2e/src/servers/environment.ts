@@ -68,6 +68,9 @@ function ownOf(service: Service, parts: Parts, options: WorldOptions): Environme
     case 'aas':
       return {
         ROOST_REDIS_URL: parts.ground.redis,
+        ROOST_REDIS_PREFIX: parts.prefix,
+        ROOST_ADDRESS_CALLS: '100000',
+        ROOST_ADDRESS_CALLS_PER_SECOND: '100000',
         ROOST_AS_ADDRESS: parts.asAddresses.join(','),
         ROOST_GENERAL_TOKENS_PER_DAY: String(quantities.general),
         ROOST_CONTACT_TOKENS_PER_DAY: String(quantities.contact),

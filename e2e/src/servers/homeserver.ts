@@ -7,6 +7,8 @@ import { type Domain, parseDomain } from '@roost/core/ids';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { migrations as dsMigrations } from '@roost/ds/service';
 import { migrations as qsMigrations } from '@roost/qs/service';
+import { Database } from '@roost/postgres/database';
+import { assertDomain } from '@roost/postgres/migrate';
 import { freshDatabase, type FreshDatabase } from '@roost/testing/postgres';
 import type { Door } from '../door.ts';
 import type { World, WorldOptions } from '../world.ts';
@@ -158,7 +160,7 @@ async function make(options: HomeserverOptions): Promise<Made> {
   writeSecrets(join(folder, 'secrets'), (purpose) => secrets.get(purpose) ?? new Uint8Array(0));
   const [certificates, databases] = await Promise.all([
     certificatesOf(domain),
-    openDatabases(ground),
+    openDatabases(ground, domain),
   ]);
   const addresses = await takeAddresses(replicas);
   const parts: Parts = {
@@ -207,9 +209,15 @@ async function takeAddresses(replicas: number): Promise<Record<Service, string[]
   return { as, aas, qs, ds };
 }
 
-async function openDatabases({ postgres }: Addresses): Promise<Databases> {
-  const open = async (service: Service): Promise<FreshDatabase> =>
-    await freshDatabase(MIGRATIONS[service], { owner: `roost_${service}`, server: postgres });
+async function openDatabases({ postgres }: Addresses, domain: string): Promise<Databases> {
+  const open = async (service: Service): Promise<FreshDatabase> => {
+    const owner = `roost_${service}`;
+    const database = await freshDatabase(MIGRATIONS[service], { owner, server: postgres });
+    // What `migrate` does besides, as the owner of all tables.
+    await using own = new Database(database.owner, 1);
+    await assertDomain(own, domain, { isFirst: true });
+    return database;
+  };
   const [as, aas, qs, ds] = [
     await open('as'),
     await open('aas'),

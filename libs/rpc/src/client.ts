@@ -65,6 +65,8 @@ export function connectPeer(
     });
     return new Client(targetOf(addresses), security, {
       ...OPTIONS,
+      // Who is asked for stands in the certificate; an address is no name for TLS.
+      'grpc.ssl_target_name_override': server.name,
       'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
       // A name may come to stand for other addresses.
       'grpc.dns_min_time_between_resolutions_ms': 5_000,

@@ -5,8 +5,8 @@ import { CannotStart } from '@roost/core/cannot-start';
 import type { Log } from './log.ts';
 import type { natsConfig } from './process-config.ts';
 
-/** A batch has one event of the largest at most, besides small ones, and what is around them. */
-const PAYLOAD_BYTES_MAX = SEALED_BYTES_MAX + (1 << 20);
+/** A batch ends with the event that brings it to 1 MiB, which may be of the largest; and the frames around. */
+const PAYLOAD_BYTES_MAX = SEALED_BYTES_MAX + (2 << 20);
 
 /** Begins to connect to NATS as the variables say, as this service. */
 export async function openNats(

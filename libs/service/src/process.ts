@@ -33,9 +33,9 @@ export interface ProcessConfig {
 
 /** Something outside of the process that it can do without for a while: NATS, Redis, another service. */
 export interface Connection extends AsyncDisposable {
-  readonly isThere: () => boolean | Promise<boolean>;
+  isThere(): boolean | Promise<boolean>;
   /** Shows another certificate from now on. */
-  readonly renew?: (tls: MutualTls) => void;
+  renew?(tls: MutualTls): void;
 }
 
 /** What a service is made of in a process of its own. */
@@ -205,8 +205,8 @@ async function stateOf(
 }
 
 async function awayOf(connections: Readonly<Record<string, Connection>>): Promise<string[]> {
-  const asked = Object.entries(connections).map(async ([name, { isThere }]) => {
-    return (await isThere()) ? [] : [name];
+  const asked = Object.entries(connections).map(async ([name, connection]) => {
+    return (await connection.isThere()) ? [] : [name];
   });
   return (await Promise.all(asked)).flat();
 }

@@ -22,8 +22,8 @@ const schema = z.object({
   ).prefault('roost'),
   ROOST_GENERAL_TOKENS_PER_DAY: integer(1, TOKENS_MAX).default(5_000),
   ROOST_CONTACT_TOKENS_PER_DAY: integer(1, TOKENS_MAX).default(100),
-  ROOST_CALLS_PER_ADDRESS: integer(1, TOKENS_MAX).default(120),
-  ROOST_CALLS_PER_ADDRESS_AND_SECOND: integer(1, TOKENS_MAX).default(2),
+  ROOST_ADDRESS_CALLS: integer(1, TOKENS_MAX).default(120),
+  ROOST_ADDRESS_CALLS_PER_SECOND: integer(1, TOKENS_MAX).default(2),
 });
 
 function readConfig(environment: Environment) {
@@ -37,8 +37,8 @@ function readConfig(environment: Environment) {
       contact: read.ROOST_CONTACT_TOKENS_PER_DAY,
     },
     exemptBucket: {
-      capacity: read.ROOST_CALLS_PER_ADDRESS,
-      refillPerSecond: read.ROOST_CALLS_PER_ADDRESS_AND_SECOND,
+      capacity: read.ROOST_ADDRESS_CALLS,
+      refillPerSecond: read.ROOST_ADDRESS_CALLS_PER_SECOND,
     },
   };
 }
