@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { natsPermissions } from '@roost/bus/nats-users';
 import { assert } from '@roost/core/assert';
 import type { NatsAddress } from './environment.ts';
 import { fetchServer } from './fetch.ts';
@@ -134,35 +135,16 @@ export class Nats implements AsyncDisposable {
   }
 }
 
-type Permissions = Readonly<Record<'publish' | 'subscribe', readonly string[]>> & {
-  /** May answer what it was asked, wherever the answer goes. */
-  readonly answers?: boolean;
-};
-
-/** What each service may do. The prefix is any, as the homeservers of a run share these servers. */
-const PERMISSIONS: Readonly<Record<string, Permissions>> = {
-  ds: { publish: ['*.fanout.*'], subscribe: ['*.inbox.ds.>'] },
-  qs: {
-    publish: ['*.bell.qs.*'],
-    subscribe: ['*.fanout.*', '*.bell.qs.*', '*.inbox.qs.>'],
-    answers: true,
-  },
-  as: { publish: ['*.bell.as.*'], subscribe: ['*.bell.as.*', '*.inbox.as.>'], answers: true },
-};
+/** The prefix is any, as the homeservers of a run share these servers. */
+const PERMISSIONS = natsPermissions('*');
 
 function configOf(
   { name, port, clusterPort }: Node,
   nodes: readonly Node[],
   passwords: Readonly<Record<string, string>>,
 ): string {
-  const users = Object.entries(PERMISSIONS).map(([user, { publish, subscribe, answers }]) => ({
-    user,
-    password: passwords[user],
-    permissions: {
-      publish: { allow: publish },
-      subscribe: { allow: subscribe },
-      ...(answers === true ? { allow_responses: { max: 1, ttl: '30s' } } : {}),
-    },
+  const users = Object.entries(PERMISSIONS).map(([user, permissions]) => ({
+    ...{ user, password: passwords[user], permissions },
   }));
   const routes = nodes.map((node) => `nats-route://127.0.0.1:${node.clusterPort}`);
   // The format of NATS takes JSON.
