@@ -21,6 +21,12 @@ export async function dump(database: Database): Promise<Map<string, string[]>> {
   return rows;
 }
 
+/** The same as one text. */
+export async function printed(database: Database): Promise<string> {
+  const tables = await dump(database);
+  return [...tables].map(([table, rows]) => `${table}\n${rows.join('\n')}`).join('\n');
+}
+
 /** What all services keep, but for the tokens that were spent. */
 export async function dumpAll(world: World): Promise<Record<string, string[]>> {
   const all: Record<string, string[]> = {};

@@ -1,30 +1,25 @@
 // Invariant 8: no DS table or log holds a user id, an AS client id or a QS id; no QS table or log
 // holds a user id or a group id; nothing joins two services' dumps. Everything that the clients of a
-// story know is looked for in everything that the services keep and log, in every form.
+// story know is looked for in everything that the services keep, log, count and trace, in every form.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { fromHex, toHex, utf8 } from '@roost/core/bytes';
 import { CutBus } from '@roost/e2e/cut-bus';
-import { dump } from '@roost/e2e/dump';
+import { dump, printed } from '@roost/e2e/dump';
+import { allThatIsKnown, formsOf, type Kind, KINDS, kindsIn, type Known } from '@roost/e2e/known';
 import { tell } from '@roost/e2e/story';
 import { connectTwo, Witness } from '@roost/e2e/witness';
 import { AllInOne } from '@roost/e2e/all-in-one';
-import { ROLES } from '@roost/mls/roles';
-import { toBase64 } from '@roost/rpc/frames';
 import { createLog } from '@roost/service/log';
-import { parseAuthorization } from '@roost/tokens/challenge';
+import { startMetrics } from '@roost/service/metrics';
+import { startTelemetry } from '@roost/service/telemetry';
+import { Collector } from '../telemetry/collector.ts';
 
-const KINDS = [
-  ...['user id', 'client id', 'name', 'client key', 'QS id', 'QS key', 'group id', 'group key'],
-  ...['leaf key', 'link key', 'participant id', 'handle', 'push key', 'friendship token'],
-  ...['access token', 'role', 'MLS bytes', 'title', 'text', 'address'],
-] as const;
-type Kind = (typeof KINDS)[number];
-type Known = Record<Kind, Set<string>>;
 const SERVICES = ['as', 'aas', 'qs', 'ds'] as const;
 type Service = (typeof SERVICES)[number];
 
 const bus = new CutBus();
 let log = '';
+let page = '';
+let collector: Collector;
 let world: AllInOne;
 let known: Known;
 const beganAtMs = Date.now();
@@ -32,8 +27,12 @@ const dumps: Partial<Record<Service, string>> = {};
 
 beforeAll(async () => {
   const destination = { write: (line: string) => void (log += line) };
-  const options = { readable: false, destination };
-  world = await AllInOne.open({ bus, log: createLog('home', 'debug', options) });
+  const logger = createLog('home', 'debug', { readable: false, destination });
+  collector = await Collector.open();
+  process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] = collector.endpoint;
+  await using metrics = startMetrics({ service: 'homeserver', version: '0' });
+  await using _ = await startTelemetry('homeserver', process.env, logger);
+  world = await AllInOne.open({ bus, log: logger });
   const { people, group, dm } = await tell(world, 'nemo');
   const [owner, stays] = people;
   {
@@ -54,120 +53,16 @@ beforeAll(async () => {
     owner.client.connect('nemo-nobody'),
     stays.client.connect('nemo-olga'),
   ]);
-  known = await allThatIsKnown(people);
-  for (const service of SERVICES) dumps[service] = await printed(service);
+  known = await allThatIsKnown(people, '127.0.0.1');
+  page = await metrics.page();
+  for (const service of SERVICES) dumps[service] = await printed(world.databases[service]);
   await Promise.all(people.map((person) => person[Symbol.asyncDispose]()));
   await world.stop();
 });
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
+  await collector[Symbol.asyncDispose]();
 });
-
-async function printed(service: Service): Promise<string> {
-  const tables = await dump(world.databases[service]);
-  return [...tables].map(([table, rows]) => `${table}\n${rows.join('\n')}`).join('\n');
-}
-
-/** As hex where it is bytes, as it is where it is text. */
-async function allThatIsKnown(people: readonly Witness[]): Promise<Known> {
-  const all = Object.fromEntries(KINDS.map((kind) => [kind, new Set<string>()])) as Known;
-  const add = (kind: Kind, value: Uint8Array | string | undefined): void => {
-    if (value !== undefined) all[kind].add(typeof value === 'string' ? value : toHex(value));
-  };
-  add('address', '127.0.0.1');
-  for (const role of Object.keys(ROLES)) if (role !== 'none') add('role', role);
-  for (const window of mlsWindows(people)) add('MLS bytes', window);
-  for (const person of people) {
-    const account = await person.account();
-    const { client } = account.credentials ?? {};
-    add('user id', client?.user.uuid);
-    add('client id', client?.uuid);
-    add('name', person.name);
-    add('client key', account.signing.publicKey);
-    add('client key', account.recovery.publicKey);
-    add('QS id', account.qsUser?.uuid);
-    add('QS id', account.qsClient?.uuid);
-    for (const pair of [account.qsUserKey, account.qsClientKey, account.queueKey]) {
-      add('QS key', pair.publicKey);
-    }
-    for (const { id, keys, leaf, members, title } of await person.groups()) {
-      add('group id', id.uuid);
-      for (const key of [keys.earKey, keys.linkWrapperKey, keys.participantKey]) {
-        add('group key', key);
-      }
-      add('handle', leaf.handle);
-      add('push key', leaf.pushKey);
-      add('link key', leaf.linkKey);
-      add('title', title === '' ? undefined : title);
-      for (const member of members) {
-        add('leaf key', member.signatureKey);
-        add('participant id', member.participant);
-      }
-    }
-    for (const { leaf } of await person.packages()) {
-      add('handle', leaf.handle);
-      add('push key', leaf.pushKey);
-    }
-    for (const { token, ownToken, friendshipKey } of await person.contacts()) {
-      for (const secret of [token, ownToken, friendshipKey]) add('friendship token', secret);
-    }
-    for (const { authorization } of person.recorder.calls) {
-      // Type and nonce: what the AAS remembers of a token.
-      const token = parseAuthorization(authorization ?? '');
-      add('access token', token?.slice(2, 34));
-    }
-    for (const event of person.events) if (event.kind === 'message') add('text', event.text);
-  }
-  return all;
-}
-
-/** Pieces of what the DS was given; but of KeyPackages, which lie at the QS for whoever claims them. */
-function mlsWindows(people: readonly Witness[]): Uint8Array[] {
-  const calls = people.flatMap(({ recorder }) => recorder.calls);
-  const uploaded = calls.filter(({ path }) => path.includes('.QueueService/'));
-  const atQueue = uploaded.map(({ request }) => toHex(request)).join(' ');
-  const given = calls.filter(({ path }) =>
-    /DeliveryService\/(Create|Commit|Send|Propose|Join)/.test(path),
-  );
-  return given.flatMap(({ request }) =>
-    [0.3, 0.6, 0.9].flatMap((share) => {
-      const from = Math.floor(request.length * share);
-      const window = request.slice(from, from + WINDOW_BYTES);
-      // Zeros and the like are found everywhere.
-      const isTelling = new Set(window).size >= WINDOW_BYTES / 2;
-      return isTelling && !atQueue.includes(toHex(window)) ? [window] : [];
-    }),
-  );
-}
-
-const WINDOW_BYTES = 24;
-
-/** Every form in which a value could lie somewhere: itself, and each of its codings as bytes. */
-function formsOf(value: string): string[] {
-  const hex = value.replaceAll('-', '');
-  const bytes = /^[0-9a-f-]{32,}$/.test(value) ? fromHex(hex) : undefined;
-  const texts = bytes === undefined ? [value] : [value, hex, ...base64sOf(bytes)];
-  return [...texts, ...texts.map((text) => toHex(utf8(text)))];
-}
-
-/** In base64 a value looks like three others, by where it stands in what is around it. */
-function base64sOf(bytes: Uint8Array): string[] {
-  return [0, 1, 2].flatMap((lead) => {
-    const whole = toBase64(Uint8Array.of(...new Uint8Array(lead), ...bytes));
-    const inner = whole.slice(
-      Math.ceil((lead * 8) / 6),
-      Math.floor(((lead + bytes.length) * 8) / 6),
-    );
-    return [inner, inner.replaceAll('+', '-').replaceAll('/', '_')];
-  });
-}
-
-/** Which kinds of what the clients know are found in a text. */
-function kindsIn(text: string): Kind[] {
-  return KINDS.filter((kind) =>
-    [...known[kind]].some((value) => formsOf(value).some((form) => text.includes(form))),
-  );
-}
 
 test('the story gave something of each kind to look for, and left something undelivered', () => {
   expect(KINDS.filter((kind) => known[kind].size === 0)).toEqual([]);
@@ -184,11 +79,27 @@ test.each<[Service, Kind[]]>([
   ['qs', ['QS id', 'QS key', 'leaf key', 'handle', 'push key']],
   ['ds', ['group id']],
 ])('the tables of the %s hold only %j of what clients know', (service, kinds) => {
-  expect(kindsIn(dumps[service] ?? '')).toEqual(kinds);
+  expect(kindsIn(known, dumps[service] ?? '')).toEqual(kinds);
 });
 
 test('the log holds nothing of what clients know', () => {
-  expect(kindsIn(log)).toEqual([]);
+  expect(kindsIn(known, log)).toEqual([]);
+});
+
+test('neither do the numbers, nor the traces', () => {
+  expect(page).toMatch(/^roost_ds_outbox_rows [1-9]/m);
+  expect(kindsIn(known, page)).toEqual([]);
+  expect(collector.spans.length).toBeGreaterThan(100);
+  const exported = collector.raw.map(
+    (bytes) => `${bytes.toString('latin1')} ${bytes.toString('hex')}`,
+  );
+  expect(kindsIn(known, exported.join('\n'))).toEqual([]);
+});
+
+test('no id of a trace or of a span lies in a table', () => {
+  const ids = collector.spans.flatMap(({ traceId, spanId }) => [traceId, spanId]);
+  const tables = Object.values(dumps).join('\n');
+  expect([...new Set(ids)].filter((id) => tables.includes(id))).toEqual([]);
 });
 
 test('the tables of the DS tell no time but days and months, and when it was migrated', async () => {
