@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { sleep } from '@roost/core/time';
 
@@ -77,14 +76,15 @@ export class Cable implements AsyncDisposable {
     await Promise.allSettled(ways);
   }
 
-  /** What holds back what does not come through; its reader's window closes then. */
-  #line(direction: Direction): Transform {
-    return new Transform({
-      transform: (bytes: Buffer, _, done) => {
+  /** Holds back what does not come through; the window of whoever says it closes then. */
+  #line(direction: Direction) {
+    return async function* (this: Cable, source: AsyncIterable<Buffer>) {
+      for await (const bytes of source) {
         if (direction === 'there') this.watch?.(bytes);
-        void this.#passes(direction, bytes.length).then(() => done(null, bytes));
-      },
-    });
+        await this.#passes(direction, bytes.length);
+        yield bytes;
+      }
+    }.bind(this);
   }
 
   async #passes(direction: Direction, length: number): Promise<void> {

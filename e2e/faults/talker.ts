@@ -60,15 +60,15 @@ export class Talker implements AsyncDisposable {
     return this.#unheard;
   }
 
-  /** Says its next words in a chat, unless too many wait. */
-  async say(chat: string): Promise<void> {
-    if (this.#unheard >= UNHEARD_MAX) return;
+  /** Says its next words in a chat, unless too many wait; says whether it did. */
+  async say(chat: string, padding = ''): Promise<boolean> {
+    if (this.#unheard >= UNHEARD_MAX) return false;
     const group = this.#log.nameOf(chat);
     const what = `${this.name} ${++this.#said}`;
     const words = { client: this.name, group, level: 'text' as const, what };
     this.#unheard++;
     this.#log.add({ kind: 'sending', ...words });
-    const { sent } = await this.client.send(chat, what);
+    const { sent } = await this.client.send(chat, `${what} ${padding}`);
     const accepted = (): void => {
       const epoch = this.tap.saidIn.get(group) ?? 0;
       this.#log.add({ kind: 'accepted', epoch, ...words });
@@ -78,6 +78,7 @@ export class Talker implements AsyncDisposable {
       this.#log.add({ kind: 'refused', reason, ...words });
     };
     void sent.then(accepted, refused).finally(() => this.#unheard--);
+    return true;
   }
 
   /** The first event of a kind, whether it has come or is to come. */
@@ -101,10 +102,16 @@ export class Talker implements AsyncDisposable {
         continue;
       }
       const group = this.#log.nameOf(event.chat);
-      const message = { client: this.name, group, level: 'text' as const, what: event.text };
+      const what = wordsOf(event.text);
+      const message = { client: this.name, group, level: 'text' as const, what };
       this.#log.add({ kind: 'arrived', ...message });
     }
   }
+}
+
+/** What was said, without what makes it long. */
+function wordsOf(text: string): string {
+  return text.split(' ').slice(0, 2).join(' ');
 }
 
 /** Connects two; returns their chat. */
