@@ -1,0 +1,56 @@
+// One message through separate services on real servers: Envoy, AAS, DS, NATS, QS, listener. Each process exports
+// what it did by itself, and it is one trace. Its tree is printed, and lies with the logs of the run.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Homeserver } from '@roost/e2e/servers/homeserver';
+import { Collector } from './collector.ts';
+import type { ExportedSpan } from './otlp.ts';
+import { isSending, messageTraces, namesIn, pathTo, talk } from './story.fixture.ts';
+import { printTrace, traces } from './tree.ts';
+
+let collector: Collector;
+let home: Homeserver;
+let message: readonly ExportedSpan[];
+
+beforeAll(async () => {
+  collector = await Collector.open();
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, OTEL_BSP_SCHEDULE_DELAY: '100' };
+  home = await Homeserver.open({
+    env,
+    edgeEnv: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint },
+  });
+  await talk(home, 'far', ['one', 'two', 'three', 'four', 'five', 'six']);
+  await home.stop();
+  await home.edge.stop();
+  message = messageTraces(collector.spans)[0] ?? [];
+});
+afterAll(async () => {
+  await home[Symbol.asyncDispose]();
+  await collector[Symbol.asyncDispose]();
+});
+
+test('one message is one trace over all services, in the order in which it went', () => {
+  const tree = printTrace(message);
+  process.stdout.write(`${tree}\n`);
+  writeFileSync(join(home.logs, 'one-message.trace'), `${tree}\n`);
+  expect(new Set(message.map(({ service }) => service))).toEqual(
+    new Set(['roost-edge', 'roost-aas', 'roost-ds', 'roost-qs']),
+  );
+  const way = pathTo(message, 'qs push');
+  expect(way.slice(way.findIndex(isSending))).toEqual([
+    expect.stringMatching(/SendMessage$/),
+    ...['ds accept', 'ds dispatch', 'bus request', 'bus serve', 'qs store', 'qs push'],
+  ]);
+  expect(pathTo(message, 'aas check')).toContain('envoy.service.auth.v3.Authorization/Check');
+  const root = message.filter(({ parentId }) => parentId === '');
+  expect(root.map(({ service }) => service)).toEqual(['roost-edge']);
+});
+
+test('each message has a trace of its own, and no trace joins names with queues', () => {
+  for (const trace of traces(collector.spans)) {
+    expect(namesIn(trace).filter((name) => name === 'ds accept').length).toBeLessThan(2);
+    const services = new Set(trace.map(({ service }) => service));
+    expect(services.has('roost-as') && services.has('roost-qs')).toBe(false);
+  }
+});
