@@ -85,6 +85,13 @@ export class BehindEnvoy implements World {
     return first;
   }
 
+  /** Where a service listens, and as who. */
+  identity(service: Service) {
+    const read = (name: string) => readFileSync(join(this.#certificates, name), 'utf8');
+    const tls = { cert: read(`${service}.crt`), key: read(`${service}.key`), ca: read('ca.crt') };
+    return { port: this.#ports[service], tls };
+  }
+
   get door(): Door {
     return this.edge.door;
   }
@@ -110,10 +117,10 @@ export class BehindEnvoy implements World {
     const bindings = this.#services.bindings
       .filter((each) => serviceOf(each) === service)
       .map((each) => between(service, each));
-    const read = (name: string) => readFileSync(join(this.#certificates, name), 'utf8');
+    const { port, tls } = this.identity(service);
     const server = await serve({
-      listen: { host: '127.0.0.1', port: this.#ports[service] },
-      tls: { cert: read(`${service}.crt`), key: read(`${service}.key`), ca: read('ca.crt') },
+      listen: { host: '127.0.0.1', port },
+      tls,
       callers: { certifiedBy: this.domain },
       bindings,
       log: silent,

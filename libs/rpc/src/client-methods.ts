@@ -4,7 +4,7 @@ import { DeliveryServiceDefinition } from '@roost/proto/roost/delivery/v1/delive
 import { QueueServiceDefinition } from '@roost/proto/roost/queue/v1/queue';
 import { TokenServiceDefinition } from '@roost/proto/roost/tokens/v1/tokens';
 
-import { isForClients, requestBytesMaxOf, requireRule, tokenClassOf } from './access.ts';
+import { isForClients, requireRule, tokenClassOf } from './access.ts';
 import { pathOf } from './definition.ts';
 
 /** A method that clients reach, as the edge and the token gate see it. */
@@ -15,7 +15,6 @@ export interface ClientMethod {
   readonly service: string;
   readonly isStream: boolean;
   readonly cost: 'general' | 'contact' | 'exempt';
-  readonly requestBytesMax: number;
   /** Of a method that costs nothing: whether it goes on while nobody can count its calls. */
   readonly passesUncounted: boolean;
 }
@@ -47,7 +46,6 @@ function clientMethod(path: string, rule: Rule, isStream: boolean): ClientMethod
     service: rule.service,
     isStream,
     cost: tokenClassOf(rule) ?? 'exempt',
-    requestBytesMax: requestBytesMaxOf(rule),
     passesUncounted: rule.limiterAway === LimiterAway.PASS,
   };
 }

@@ -10,7 +10,11 @@ const FILTERS = 'envoy.extensions.filters.http';
 
 /**
  * What a call passes, in this order. CORS is first, so that a page can read every refusal; gRPC-web before all that
- * may refuse, so that the refusal is translated; limits before the gate, and the gate before the body is taken.
+ * may refuse, so that the refusal is translated; and limits before the gate.
+ *
+ * Bodies pass by without being collected: a service knows by the first five bytes whether it takes a request, and until
+ * it reads on, flow control holds the rest at the client. (Envoy's buffer filter behind a filter that waits stalls: what
+ * came in meanwhile can lie above its watermark, and nothing is read any more.)
  */
 export function filtersOf(config: EdgeConfig): Json[] {
   return [
@@ -20,8 +24,6 @@ export function filtersOf(config: EdgeConfig): Json[] {
     limitEverywhere('passing'),
     limitEverywhere('refusing'),
     gate(),
-    // Each route says how much; one that does not lets nothing in.
-    extension('envoy.filters.http.buffer', `${FILTERS}.buffer.v3.Buffer`, { max_request_bytes: 1 }),
     extension('envoy.filters.http.router', `${FILTERS}.router.v3.Router`, {
       suppress_envoy_headers: true,
     }),

@@ -1,7 +1,6 @@
 import { Failure } from '@roost/core/failure';
-import { CLIENT_METHODS } from '@roost/rpc/client-methods';
 import { trailersOf } from '@roost/rpc/frames';
-import { tooLarge, unknownMethod } from '@roost/rpc/service';
+import { unknownMethod } from '@roost/rpc/service';
 import { type CallStatus, statusOf, TOO_LATE } from '@roost/rpc/status';
 
 import type { Json } from './typed.ts';
@@ -15,9 +14,6 @@ export function localReplies(): Json {
   const mappers = [
     // The limits by address write their own headers; what is left to do is to take away the status and the body.
     mapper(has('RL'), undefined),
-    ...sizes().map(([rule, paths]) =>
-      mapper(and(status(413), anyOf(paths)), statusOf(tooLarge(rule))),
-    ),
     mapper(status(404), statusOf(unknownMethod())),
     mapper(or(status(408), status(504)), TOO_LATE),
     mapper(or(status(400), status(431)), statusOf(new Failure('MALFORMED', 'not a call of HTTP'))),
@@ -32,15 +28,6 @@ export function headersOf(called: CallStatus): Json[] {
     header: { key, value },
     append_action: 'OVERWRITE_IF_EXISTS_OR_ADD',
   }));
-}
-
-/** Methods by the size of their requests, each size with a rule that has it. */
-function sizes() {
-  const bySize = Map.groupBy(CLIENT_METHODS.values(), (method) => method.requestBytesMax);
-  return [...bySize.values()].flatMap((methods) => {
-    const [first] = methods;
-    return first === undefined ? [] : [[first.rule, methods.map(({ path }) => path)] as const];
-  });
 }
 
 function mapper(filter: Json, called: CallStatus | undefined) {
@@ -65,10 +52,6 @@ function header(name: string, match: Json): Json {
   return { header_filter: { header: { name, string_match: match } } };
 }
 
-function anyOf(paths: readonly string[]): Json {
-  return or(...paths.map((path) => header(':path', { exact: path })));
-}
-
 function status(code: number): Json {
   return compared('EQ', code);
 }
@@ -91,8 +74,6 @@ function and(...filters: Json[]): Json {
   return { and_filter: { filters } };
 }
 
-/** `or_filter` asks for two at least. */
 function or(...filters: Json[]): Json {
-  const [only] = filters;
-  return filters.length === 1 ? only : { or_filter: { filters } };
+  return { or_filter: { filters } };
 }

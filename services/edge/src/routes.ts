@@ -14,9 +14,6 @@ export const MARK = 'counted';
 const UNARY_MS = 35_000;
 /** A stream says something every 25 s; after three silences its server is gone. */
 const SILENCE_MS = 75_000;
-/** The request is framed by five bytes. */
-const FRAME_BYTES = 5;
-const HEALTH_BYTES_MAX = 1_024;
 
 /**
  * One route for each method that clients reach, by its exact path, from the table of all rules; for everything else
@@ -51,7 +48,7 @@ const NOT_FOR_SERVICES = [
 ];
 
 function routeOf(method: ClientMethod): Json {
-  const { path, service, isStream, cost, requestBytesMax } = method;
+  const { path, service, isStream, cost } = method;
   const isExempt = cost === 'exempt';
   return {
     name: path,
@@ -65,10 +62,7 @@ function routeOf(method: ClientMethod): Json {
       ...(isExempt ? { rate_limits: limitsOf(method) } : {}),
     },
     ...(isExempt ? { metadata: COUNTED } : {}),
-    typed_per_filter_config: {
-      ...(isExempt ? UNGATED : {}),
-      'envoy.filters.http.buffer': bodyOf(requestBytesMax),
-    },
+    ...(isExempt ? { typed_per_filter_config: UNGATED } : {}),
   };
 }
 
@@ -86,10 +80,7 @@ function health(): Json {
       retry_policy: RETRIES,
     },
     metadata: COUNTED,
-    typed_per_filter_config: {
-      ...UNGATED,
-      'envoy.filters.http.buffer': bodyOf(HEALTH_BYTES_MAX),
-    },
+    typed_per_filter_config: UNGATED,
   };
 }
 
@@ -99,7 +90,7 @@ function nowhere(): Json {
     name: 'unknown',
     match: { prefix: '' },
     direct_response: { status: 404 },
-    typed_per_filter_config: { ...UNGATED, 'envoy.filters.http.buffer': NO_BODY },
+    typed_per_filter_config: UNGATED,
   };
 }
 
@@ -140,15 +131,6 @@ const UNGATED = {
     { disabled: true },
   ),
 };
-
-/** Requests are whole messages; answers and streams are not held back by this. */
-function bodyOf(requestBytesMax: number): Json {
-  return typed('envoy.extensions.filters.http.buffer.v3.BufferPerRoute', {
-    buffer: { max_request_bytes: requestBytesMax + FRAME_BYTES },
-  });
-}
-
-const NO_BODY = typed('envoy.extensions.filters.http.buffer.v3.BufferPerRoute', { disabled: true });
 
 /** One address; of IPv6 the /64, which is what one subscriber has. */
 export const ADDRESS = {
