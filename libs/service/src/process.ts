@@ -69,6 +69,8 @@ export interface ServiceProgram<
 
 /** How long open calls get to end once no more are taken. */
 const GRACE_MS = 10_000;
+/** How long whoever asks how we are waits for what we ask in turn. */
+const ASK_MS = 700;
 /** How long `check` waits for each of the others. */
 const REACH_MS = 5_000;
 const VERSION = '0.0.0';
@@ -196,17 +198,28 @@ async function stateOf(
   stopping: AbortSignal,
 ): Promise<State> {
   if (stopping.aborted) return { missing: ['stopping'], away: [] };
-  const isThere = await database.query({ text: 'SELECT' }).then(
+  const answers = database.query({ text: 'SELECT' }).then(
     () => true,
     () => false,
   );
-  const away = await awayOf(connections);
+  const [isThere, away] = await Promise.all([soon(answers), awayOf(connections)]);
   return { missing: isThere ? [] : ['database'], away };
+}
+
+/** Whoever looks after us waits a moment at most: what does not answer by then is not there. */
+async function soon(asked: boolean | Promise<boolean>): Promise<boolean> {
+  const patience = new AbortController();
+  const late = sleep(ASK_MS, patience.signal).then(() => false);
+  try {
+    return await Promise.race([asked, late]);
+  } finally {
+    patience.abort();
+  }
 }
 
 async function awayOf(connections: Readonly<Record<string, Connection>>): Promise<string[]> {
   const asked = Object.entries(connections).map(async ([name, connection]) => {
-    return (await connection.isThere()) ? [] : [name];
+    return (await soon(connection.isThere())) ? [] : [name];
   });
   return (await Promise.all(asked)).flat();
 }
