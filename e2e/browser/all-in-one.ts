@@ -1,9 +1,9 @@
-import { execFileSync } from 'node:child_process';
-import { chmodSync, readFileSync } from 'node:fs';
+import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Door } from '@roost/e2e/door';
 import { Launched } from '@roost/e2e/servers/launch';
 import { Run } from '@roost/e2e/servers/run';
+import { makeSelfSigned } from '@roost/e2e/servers/self-signed';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -14,12 +14,11 @@ export interface AllInOneWithTls extends AsyncDisposable {
 
 export async function openAllInOneWithTls(): Promise<AllInOneWithTls> {
   const folder = Run.current().makeFolder('all-in-one');
-  const [certificate, key] = [join(folder, 'door.pem'), join(folder, 'door.key')];
-  makeCertificate(certificate, key);
+  const { cert, key, ca } = makeSelfSigned(folder);
   // PostgreSQL is another user where we are root, and must get through.
   chmodSync(folder, 0o711);
   const place = ['--data', join(folder, 'home'), '--listen', '127.0.0.1:0'];
-  const tls = ['--tls-cert', certificate, '--tls-key', key];
+  const tls = ['--tls-cert', cert, '--tls-key', key];
   const main = join(ROOT, 'services/homeserver/src/main.ts');
   const server = await Launched.start({
     ...{ name: 'homeserver', logs: folder, cwd: ROOT, lastSignal: 'SIGTERM' },
@@ -28,17 +27,9 @@ export async function openAllInOneWithTls(): Promise<AllInOneWithTls> {
   });
   const address = await server.until('ready', () => READY.exec(server.said())?.[1]);
   return {
-    door: { address, ca: readFileSync(certificate, 'utf8') },
+    door: { address, ca },
     [Symbol.asyncDispose]: async () => void (await server.stop()),
   };
 }
 
 const READY = /ready: https:\/\/(\S+)\n/;
-
-/** Signed by itself: whoever is to believe it is told. */
-function makeCertificate(certificate: string, key: string): void {
-  const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];
-  const files = ['-keyout', key, '-out', certificate, '-days', '2'];
-  execFileSync('openssl', ['req', ...kind, ...subject, ...files], { stdio: 'ignore' });
-}

@@ -5,6 +5,7 @@ import { shutdownSignal } from '@roost/service/shutdown';
 import { helpOf, type Options, parseCommandLine } from './command-line.ts';
 import { commits } from './commits.ts';
 import { deliveries } from './deliveries.ts';
+import { DISTRIBUTED, measureDistributed } from './distributed/distributed.ts';
 import { groupCost } from './group-cost.ts';
 import { groupSize } from './group-size.ts';
 import { latency } from './latency.ts';
@@ -22,14 +23,14 @@ const SCENARIOS: readonly Scenario[] = [
 ];
 
 /** Whatever happens, it ends. */
-const WHOLE_MS = 15 * 60_000;
+const WHOLE_MS = 30 * 60_000;
 const WHOLE_QUICK_MS = 5 * 60_000;
 
 await runMain(async () => {
-  const names = SCENARIOS.map(({ name }) => name);
+  const names = [...SCENARIOS, ...DISTRIBUTED].map(({ name }) => name);
   const options = parseCommandLine(process.argv.slice(2), names);
   if (options === 'help') {
-    process.stdout.write(helpOf(SCENARIOS));
+    process.stdout.write(helpOf(SCENARIOS, DISTRIBUTED));
     return;
   }
   await using bench = new Workbench(options);
@@ -49,11 +50,15 @@ await runMain(async () => {
 // What a scenario that was stopped in its middle still waits for keeps nobody.
 process.exit();
 
-async function measure(bench: Workbench, { only }: Options): Promise<void> {
-  const chosen = SCENARIOS.filter(({ name }) => only.length === 0 || only.includes(name));
+async function measure(bench: Workbench, options: Options): Promise<void> {
+  const chosen = inProcess(options);
   const began = performance.now();
   process.stdout.write(`${machine()}\n\n`);
   const rows: Row[] = [];
+  if (options.replicas.length > 0) {
+    bench.place = 'distributed';
+    rows.push(...(await measureDistributed(bench, options.only, options.replicas)));
+  }
   for (const [at, { name, run }] of chosen.entries()) {
     bench.place = `${at + 1}/${chosen.length} ${name}`;
     bench.progress('');
@@ -68,6 +73,13 @@ async function measure(bench: Workbench, { only }: Options): Promise<void> {
   process.stdout.write(
     `${judged.length - missed.length} of ${judged.length} targets met, in ${seconds} s; ${load()}\n`,
   );
+}
+
+/** A name that stands for two is the distributed one's where that is asked for. */
+function inProcess({ only, replicas, quick }: Options): readonly Scenario[] {
+  if (only.length === 0) return replicas.length > 0 && quick ? [] : SCENARIOS;
+  const others = replicas.length > 0 ? DISTRIBUTED.map(({ name }): string => name) : [];
+  return SCENARIOS.filter(({ name }) => only.includes(name) && !others.includes(name));
 }
 
 function machine(): string {

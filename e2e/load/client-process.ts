@@ -55,7 +55,7 @@ async function pace(perSecond: number): Promise<Called> {
   const before = process.cpuUsage();
   const startedMs = performance.now();
   const open = calls.map(async (each, at) => {
-    await sleep(startedMs + (at * 1_000) / perSecond - performance.now());
+    await sleep(Math.max(0, startedMs + (at * 1_000) / perSecond - performance.now()));
     const began = process.hrtime.bigint();
     await channel.unary(each);
     times[at] = [began, process.hrtime.bigint()];

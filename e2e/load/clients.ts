@@ -44,7 +44,8 @@ export interface Clients extends AsyncDisposable {
 export function startClients(): Clients {
   const child = fork(new URL('./client-process.ts', import.meta.url), {
     serialization: 'advanced',
-    execArgv: ['--disable-warning=ExperimentalWarning'],
+    // The loopback has addresses and no names, of which Node warns where TLS is spoken.
+    execArgv: ['--disable-warning=ExperimentalWarning', '--disable-warning=DEP0123'],
   });
   const ended = once(child, 'exit');
   const ask = async (task: Task): Promise<unknown> => {

@@ -71,6 +71,11 @@ export function postgresCpu(postmaster: number): number {
   return ended + living.reduce((sum, each) => sum + each, 0);
 }
 
+/** Seconds of CPU that one process has used, with all its threads. */
+export function processCpu(pid: number): number {
+  return statOf(pid)?.ownSeconds ?? 0;
+}
+
 /** Bytes of memory of a process and its children, pages that they share counted once. */
 export function residentBytes(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => sum + memoryOf(pid), 0);

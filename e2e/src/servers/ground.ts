@@ -1,7 +1,7 @@
 import { assert } from '@roost/core/assert';
 import type { Addresses } from './environment.ts';
 import { Nats } from './nats.ts';
-import { Postgres } from './postgres.ts';
+import { Postgres, type PostgresOptions } from './postgres.ts';
 import { Valkey } from './valkey.ts';
 
 /** The servers below homeservers: several of those can stand on one ground. */
@@ -17,8 +17,8 @@ export class Ground implements AsyncDisposable {
   }
 
   /** One that no other test stands on. */
-  static async open(): Promise<Ground> {
-    return new Ground(...(await Promise.all([Postgres.open(), Valkey.open(), Nats.open()])));
+  static async open(options: PostgresOptions = {}): Promise<Ground> {
+    return new Ground(...(await Promise.all([Postgres.open(options), Valkey.open(), Nats.open()])));
   }
 
   get addresses(): Addresses {
