@@ -20,7 +20,11 @@ export interface Story {
  * Registrations, connections, one of them rejected first, a group with a title, messages in all
  * directions, a member removed, a member gone by itself, and what clients seldom do.
  */
-export async function tell(world: World, prefix: string, clock?: Clock): Promise<Story> {
+export async function tell(
+  world: Pick<World, 'door'>,
+  prefix: string,
+  clock?: Clock,
+): Promise<Story> {
   const come = (name: string): Promise<Witness> =>
     Witness.come(world.door, `${prefix}-${name}`, clock);
   const [owner, stays, leaves] = await Promise.all([come('olga'), come('stan'), come('lena')]);
