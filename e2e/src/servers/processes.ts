@@ -101,6 +101,8 @@ export class ServiceProcess implements AsyncDisposable {
     try {
       const answer = await fetch(`http://${this.healthAddress}${path}`, {
         signal: AbortSignal.timeout(5 * SECOND_MS),
+        // Nothing is kept open for the next time.
+        headers: { connection: 'close' },
       });
       return { status: answer.status, body: await answer.text() };
     } catch {
