@@ -1,3 +1,4 @@
+import { MemoryBell } from '@roost/bus/memory';
 import { decodeBusBatch, encodeBusAnswer } from '@roost/bus/frames';
 import type { Bus } from '@roost/bus/ports';
 import { systemClock } from '@roost/core/time';
@@ -37,6 +38,7 @@ export async function openLoneDs({ bare: database }: House): Promise<LoneDs> {
     { domain, ...dsDefaults },
     {
       ...{ database, crypto, clock: systemClock, log: silent, bus: new Sink() },
+      ...{ bell: new MemoryBell(), replica: 'lone' },
       ...{ transportKey: crypto.random(32), incarnation: 1, hubKey },
     },
   );
