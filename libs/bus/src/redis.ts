@@ -1,5 +1,5 @@
 import { createHash, createHmac } from 'node:crypto';
-import { backoffMs } from '@roost/core/time';
+import { backoffMs, sleep } from '@roost/core/time';
 import { createClient } from 'redis';
 import type { Limiter, Taken } from './ports.ts';
 
@@ -63,8 +63,13 @@ export class RedisLimiter implements Limiter, AsyncDisposable {
 
   /** Whether the server answers; for a check before the start. */
   async isThere(): Promise<boolean> {
+    const until = performance.now() + this.#options.patienceMs;
+    while (!this.#client.isReady) {
+      if (this.#isClosed || performance.now() > until) return false;
+      await sleep(READY_POLL_MS);
+    }
     try {
-      await withinTime(this.#ready(), this.#options.patienceMs);
+      await withinTime(this.#client.ping(), this.#options.patienceMs);
       return true;
     } catch {
       return false;
@@ -74,11 +79,6 @@ export class RedisLimiter implements Limiter, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     this.#client.destroy();
-  }
-
-  async #ready(): Promise<void> {
-    while (!this.#client.isReady) await new Promise((resolve) => setTimeout(resolve, 20));
-    await this.#client.ping();
   }
 
   /** While it is away one asks, and the others hear at once that it is. */
@@ -154,9 +154,10 @@ const SCRIPT_SHA = createHash('sha1').update(SCRIPT).digest('hex');
 const AWAY: Taken = { ok: false, isAway: true };
 const WAITING_MAX = 1_000;
 const QUIET_MS = 200;
+const READY_POLL_MS = 20;
 const CONNECT_MS = 2_000;
 const RETRY_FIRST_MS = 50;
-const RETRY_LAST_MS = 2_000;
+const RETRY_LAST_MS = 1_000;
 
 type Connection = ReturnType<typeof connect>;
 
