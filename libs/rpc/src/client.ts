@@ -188,14 +188,18 @@ function isServiceError(error: unknown): error is ServiceError {
 
 function heard(error: ServiceError): Error {
   const [details] = error.metadata.get('grpc-status-details-bin');
-  // A call that never left fails in ways of its own; for the caller the server is away.
-  const code = error.code ?? CODES.UNAVAILABLE;
+  // A call that never left fails in ways of its own; for the caller the server is away. It is, too, where a
+  // stream was reset by what stands between, whose server has died: grpc-js calls that our error.
+  const isReset = error.code === CODES.INTERNAL && RESET.test(error.details);
+  const code = isReset ? CODES.UNAVAILABLE : (error.code ?? CODES.UNAVAILABLE);
   return errorOf({
     code,
     message: error.details,
     ...(Buffer.isBuffer(details) ? { details: toBytes(details) } : {}),
   });
 }
+
+const RESET = /^Received RST_STREAM with code \d+/;
 
 function toBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
