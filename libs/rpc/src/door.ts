@@ -53,7 +53,7 @@ export function openDoor(
     });
   }
   const server = createTls(
-    { ...tls, ...doorOf(tls, callers), handshakeTimeout: FIRST_BYTES_MS },
+    { ...contextOf(tls, callers), ...doorOf(tls, callers), handshakeTimeout: FIRST_BYTES_MS },
     (socket) => {
       accept(socket);
       if (typeof callers !== 'string' && callerOf(socket, callers.certifiedBy) === undefined) {
@@ -71,10 +71,15 @@ export function openDoor(
 function doorOf(tls: SecureContextOptions, callers: DoorOptions['callers']): TlsOptions {
   if (typeof callers === 'string') return { ALPNProtocols: ['h2', 'http/1.1'] };
   assert(tls.ca !== undefined, 'who lets in by certificate names the authority');
-  return {
-    ...{ ALPNProtocols: ['h2'], minVersion: 'TLSv1.3' },
-    ...{ requestCert: true, rejectUnauthorized: true },
-  };
+  return { ALPNProtocols: ['h2'], requestCert: true, rejectUnauthorized: true };
+}
+
+/** What is shown to whoever connects from now on. */
+export function contextOf(
+  tls: NonNullable<DoorOptions['tls']>,
+  callers: DoorOptions['callers'],
+): SecureContextOptions {
+  return typeof callers === 'string' ? tls : { ...tls, minVersion: 'TLSv1.3' };
 }
 
 /** The peer that the other side of a connection has proved to be. */

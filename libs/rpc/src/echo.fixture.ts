@@ -49,7 +49,7 @@ export const EchoDefinition = {
     newKey: unary('NewKey', { caller: Caller.NEW_KEY, limiterAway: LimiterAway.REFUSE }),
     client: unary('Client', { caller: Caller.CLIENT }),
     leaf: unary('Leaf', { caller: Caller.GROUP_MEMBER }),
-    service: unary('Service', { caller: Caller.SERVICE, services: ['friend'] }),
+    service: unary('Service', { caller: Caller.SERVICE, services: ['friend', 'qs'] }),
     operator: unary('Operator', { caller: Caller.OPERATOR }),
     follow: { ...unary('Follow', {}), responseStream: true },
   },

@@ -13,7 +13,14 @@ import { assert } from '@roost/core/assert';
 import { sleep } from '@roost/core/time';
 
 import type { Bucket, Limiter } from './address-limit.ts';
-import { callerOf, type DoorOptions, FIRST_BYTES_MS, openDoor, PING_EVERY_MS } from './door.ts';
+import {
+  callerOf,
+  contextOf,
+  type DoorOptions,
+  FIRST_BYTES_MS,
+  openDoor,
+  PING_EVERY_MS,
+} from './door.ts';
 import { type Exchange, exchangeOfRequest, exchangeOfStream } from './exchange.ts';
 import type { Health } from './health.ts';
 import type { MutualTls } from './peer.ts';
@@ -115,7 +122,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     drain,
     renew(tls) {
       assert('setSecureContext' in door, 'a listener without TLS has no certificate');
-      door.setSecureContext(tls);
+      door.setSecureContext(contextOf(tls, options.callers));
     },
     close,
     [Symbol.asyncDispose]: () => close(0),

@@ -1,6 +1,6 @@
 // oxlint-disable-next-line import/no-unassigned-import -- @peculiar/x509 asks for it before it is loaded.
 import 'reflect-metadata';
-import { randomBytes, X509Certificate } from 'node:crypto';
+import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
@@ -98,7 +98,7 @@ async function readAuthority(
 ): Promise<Authority> {
   try {
     const read = new X509Certificate(certificatePem);
-    const isOurs = read.subject.includes(`O=${domain}`);
+    const isOurs = read.subject.split('\n').includes(`O=${domain}`);
     if (!isOurs) throw new CannotStart(`${folder} belongs to another home domain: choose another`);
     if (Date.parse(read.validTo) < Date.now() + days * DAY_MS) {
       throw new CannotStart(
@@ -107,6 +107,8 @@ async function readAuthority(
       );
     }
     const pkcs8 = PemConverter.decodeFirst(keyPem);
+    const isItsKey = read.checkPrivateKey(createPrivateKey(keyPem));
+    if (!isItsKey) throw new Error('the key is that of another certificate');
     const privateKey = await crypto.subtle.importKey('pkcs8', pkcs8, ALGORITHM, false, ['sign']);
     return { certificate: new Issued(certificatePem), privateKey, isNew: false };
   } catch (error) {
