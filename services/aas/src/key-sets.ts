@@ -1,7 +1,9 @@
-import { equal } from '@roost/core/bytes';
+import { assert } from '@roost/core/assert';
+import { concat, equal } from '@roost/core/bytes';
 import type { Domain } from '@roost/core/ids';
 import { HOUR_MS, type Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
+import { openSealed, sealRandom } from '@roost/crypto/sealed';
 import { encodeIssuerKeySet, type IssuerKey } from '@roost/identity/issuer-keys';
 import type { Database } from '@roost/postgres/database';
 import type {
@@ -17,6 +19,8 @@ interface Ports {
   readonly database: Database;
   readonly domain: Domain;
   readonly keys: () => Promise<readonly IssuerKey[]>;
+  /** Seals what is kept. */
+  readonly secretKey: Uint8Array;
   readonly sign: (request: SignIssuerKeysRequest) => Promise<SignIssuerKeysResponse>;
 }
 
@@ -58,12 +62,26 @@ export class KeySets {
   }
 
   async #sign(keySet: Uint8Array, hash: Uint8Array, now: number): Promise<GetIssuerKeysResponse> {
-    const { database, sign } = this.#ports;
-    const known = await store.findSignature(database, hash);
+    const { crypto, database, secretKey, sign } = this.#ports;
+    const known = await this.#find(hash);
     if (known !== undefined) return { keySet, ...known };
-    const signed = await sign({ keySet });
+    const { issuer, signature } = await sign({ keySet });
+    assert(issuer.length === ISSUER_BYTES, 'the AS names its key by a hash');
     // Of two replicas that ask at once one is kept: the AS may have changed its key between.
-    await store.keepSignature(database, hash, signed, new Date(now));
-    return { keySet, ...((await store.findSignature(database, hash)) ?? signed) };
+    const sealed = sealRandom(crypto, secretKey, hash, concat(issuer, signature));
+    await store.keepSigned(database, hash, sealed, new Date(now));
+    return { keySet, ...((await this.#find(hash)) ?? { issuer, signature }) };
+  }
+
+  async #find(hash: Uint8Array): Promise<SignIssuerKeysResponse | undefined> {
+    const { crypto, database, secretKey } = this.#ports;
+    const sealed = await store.findSigned(database, hash);
+    if (sealed === undefined) return undefined;
+    const signed = openSealed(crypto, secretKey, hash, sealed);
+    assert(signed !== undefined, 'the secret key opens the key sets of this database');
+    return { issuer: signed.slice(0, ISSUER_BYTES), signature: signed.slice(ISSUER_BYTES) };
   }
 }
+
+/** SHA-256 of the AsIntermediate that signed. */
+const ISSUER_BYTES = 32;

@@ -66,6 +66,7 @@ export async function openAas(config: AasConfig, ports: AasPorts) {
     database,
     domain,
     keys: () => ring.published(),
+    secretKey,
     sign: authentication.signIssuerKeys,
   });
   const shared = {
@@ -118,7 +119,7 @@ async function keepRotating(
       await ring.rotate();
       if (clock.now() - swept > HOUR_MS) {
         await store.forgetAllowances(database, periodOf(clock.now()) - 1);
-        await store.forgetSignatures(database, new Date(clock.now() - DAY_MS));
+        await store.forgetSigned(database, new Date(clock.now() - DAY_MS));
         swept = clock.now();
       }
     } catch (error) {

@@ -50,32 +50,27 @@ export async function dropKey(tx: Executor, keyNumber: number): Promise<void> {
   await deleteKey(tx, keyNumber);
 }
 
-export interface KeySetSignature {
-  readonly issuer: Uint8Array;
-  readonly signature: Uint8Array;
-}
-
-/** What the AS signed of a key set, by its hash. */
-export async function findSignature(
+/** What the AS signed of a key set, sealed, by the hash of the set. */
+export async function findSigned(
   on: Executor,
   keySetHash: Uint8Array,
-): Promise<KeySetSignature | undefined> {
-  const [row] = await selectSignature(on, keySetHash);
-  return row;
+): Promise<Uint8Array | undefined> {
+  const [row] = await selectSigned(on, keySetHash);
+  return row?.sealed;
 }
 
-/** Keeps a signature, where none is kept. */
-export async function keepSignature(
+/** Keeps what was signed, where nothing is kept. */
+export async function keepSigned(
   on: Executor,
   keySetHash: Uint8Array,
-  { issuer, signature }: KeySetSignature,
+  sealed: Uint8Array,
   createdAt: Date,
 ): Promise<void> {
-  await insertSignature(on, keySetHash, issuer, signature, createdAt);
+  await insertSigned(on, keySetHash, sealed, createdAt);
 }
 
-export async function forgetSignatures(on: Executor, before: Date): Promise<void> {
-  await deleteSignatures(on, before);
+export async function forgetSigned(on: Executor, before: Date): Promise<void> {
+  await deleteSigned(on, before);
 }
 
 /** Reads an account's allowance and keeps other batches of it out until `tx` ends. */
@@ -129,22 +124,22 @@ export const unspend = rowsStatement<[keyNumber: number, nonce: Uint8Array], nev
   (values) => `DELETE FROM spent WHERE (key_number, nonce) IN (${values})`,
 );
 
-const selectSignature = statement<[keySetHash: Uint8Array], KeySetSignature>(
-  'aas_find_signature',
-  `SELECT issuer, signature FROM key_sets WHERE key_set_hash = $1`,
+const selectSigned = statement<[keySetHash: Uint8Array], { sealed: Uint8Array }>(
+  'aas_find_signed',
+  `SELECT signed_sealed AS sealed FROM key_sets WHERE key_set_hash = $1`,
 );
 
-const insertSignature = statement<
-  [keySetHash: Uint8Array, issuer: Uint8Array, signature: Uint8Array, createdAt: Date],
+const insertSigned = statement<
+  [keySetHash: Uint8Array, sealed: Uint8Array, createdAt: Date],
   never
 >(
-  'aas_insert_signature',
-  `INSERT INTO key_sets (key_set_hash, issuer, signature, created_at) VALUES ($1, $2, $3, $4)
+  'aas_insert_signed',
+  `INSERT INTO key_sets (key_set_hash, signed_sealed, created_at) VALUES ($1, $2, $3)
    ON CONFLICT DO NOTHING`,
 );
 
-const deleteSignatures = statement<[before: Date], never>(
-  'aas_delete_signatures',
+const deleteSigned = statement<[before: Date], never>(
+  'aas_delete_signed',
   `DELETE FROM key_sets WHERE created_at < $1`,
 );
 
