@@ -18,9 +18,10 @@ export default class ServerLogs {
 }
 
 function show(folder, file, logs) {
-  const lines = readFileSync(join(logs, folder, file), 'utf8')
-    .trimEnd()
-    .split('\n');
+  const path = join(logs, folder, file);
+  // Of one that was never started there is none.
+  if (!existsSync(path)) return;
+  const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
   const last = lines.slice(-LINES_MAX).map((line) => `  ${line.slice(0, 400)}\n`);
   process.stderr.write(`\n${folder}/${file}, the last of ${lines.length} lines:\n${last.join('')}`);
 }
