@@ -61,16 +61,30 @@ export class Asker implements Disposable {
     this.#agent.destroy();
   }
 
-  get session(): ClientHttp2Session {
-    if (this.#session === undefined || this.#session.closed || this.#session.destroyed) {
-      const { address, ca } = this.#door;
-      this.#session = connect(`https://${address}`, { ca }).on('error', ignore);
+  /**
+   * The connection that is kept, but for long bodies: where an answer and the end of a stream come together before the
+   * body is sent, Node loses the answer, and on that connection every one after.
+   */
+  #sessionFor(body: Uint8Array): { readonly session: ClientHttp2Session } & Disposable {
+    if (body.length > LONG) {
+      const session = this.#connect();
+      return { session, [Symbol.dispose]: () => session.destroy() };
     }
-    return this.#session;
+    if (this.#session === undefined || this.#session.closed || this.#session.destroyed) {
+      this.#session = this.#connect();
+    }
+    return { session: this.#session, [Symbol.dispose]: ignore };
+  }
+
+  #connect(): ClientHttp2Session {
+    const { address, ca } = this.#door;
+    return connect(`https://${address}`, { ca }).on('error', ignore);
   }
 
   async #http2(way: Way, call: Call): Promise<Answer> {
-    const stream = this.session.request({
+    const body = bodyOf(call);
+    using session = this.#sessionFor(body);
+    const stream = session.session.request({
       ...{ ':method': call.method ?? 'POST', ':path': call.path },
       ...headersOf(way, call),
     });
@@ -80,9 +94,11 @@ export class Asker implements Disposable {
     stream.on('trailers', (heard) => Object.assign(trailers, heard));
     stream.on('data', (chunk: Buffer) => chunks.push(chunk));
     stream.on('error', ignore);
-    const closed = new Promise((resolve) => stream.once('close', resolve));
-    stream.end(bodyOf(call));
-    await closed;
+    // After a refusal that came before the body was taken, Node does not close the stream by itself.
+    const over = new Promise((resolve) => stream.once('end', resolve).once('close', resolve));
+    stream.end(body);
+    await over;
+    stream.destroy();
     return answerOf(Number(headers[':status'] ?? 0), headers, trailers, Buffer.concat(chunks));
   }
 
@@ -104,6 +120,8 @@ export class Asker implements Disposable {
     return answerOf(response.statusCode ?? 0, response.headers, {}, Buffer.concat(chunks));
   }
 }
+
+const LONG = 32_768;
 
 function headersOf(way: Way, { authorization, headers }: Call) {
   return {

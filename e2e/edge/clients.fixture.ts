@@ -13,22 +13,20 @@ export interface Refusal {
 }
 
 /** What each of three clients makes of a call: grpc-js, our own of browsers, and one that is not ours. */
-export async function heardByClients(door: Door, call: Call): Promise<Refusal[]> {
-  const { path, request = new Uint8Array(0), authorization } = call;
-  const deadlineMs = 20_000;
-  const outgoing = {
-    path,
-    request,
-    authorization,
-    deadlineMs,
-    proof: undefined,
-    signal: undefined,
+export async function heardByClients(
+  door: Door,
+  make: () => Promise<Call> | Call,
+): Promise<Refusal[]> {
+  const outgoing = async () => {
+    const { path, request = new Uint8Array(0), authorization } = await make();
+    const deadlineMs = 20_000;
+    return { path, request, authorization, deadlineMs, proof: undefined, signal: undefined };
   };
   using channel = connectTo(door);
   return [
-    await refusalOf(channel.unary(outgoing)),
-    await refusalOf(connectWebTo(door).unary(outgoing)),
-    await refusalOf(byNiceGrpcWeb(door, call)),
+    await refusalOf(channel.unary(await outgoing())),
+    await refusalOf(connectWebTo(door).unary(await outgoing())),
+    await refusalOf(byNiceGrpcWeb(door, await make())),
   ];
 }
 

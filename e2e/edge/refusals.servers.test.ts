@@ -56,7 +56,7 @@ async function expectRefused(call: Call, failure: Failure): Promise<void> {
   expect(await heard(() => call)).toEqual([printed(failure)]);
   const { reason, message, facts } = failure;
   const same = { reason, message, facts };
-  expect(await heardByClients(world.door, call)).toEqual([same, same, same]);
+  expect(await heardByClients(world.door, () => call)).toEqual([same, same, same]);
 }
 
 test('no token, a wrong one, a spent one', async () => {
@@ -70,7 +70,7 @@ test('no token, a wrong one, a spent one', async () => {
     const call = { path: COSTLY, ...(authorization === undefined ? {} : { authorization }) };
     const statuses = await heard(() => call);
     expect(statuses).toHaveLength(1);
-    const clients = await heardByClients(world.door, call);
+    const clients = await heardByClients(world.door, () => call);
     expect(new Set(clients.map((each) => JSON.stringify(each))).size).toBe(1);
     expect(clients[0]?.reason).toBe(reason);
   }
@@ -100,6 +100,8 @@ test.each(SIZES)('more than %d bytes', async (size, path, rule) => {
   const tooLarge = new Failure('TOO_LARGE', `the request is longer than ${size} bytes`);
   expect(await heard(() => call(size + 1))).toEqual([printed(tooLarge)]);
   expect(await heard(() => call(size * 2 + 1_000_000))).toEqual([printed(tooLarge)]);
+  const clients = await heardByClients(world.door, async () => await call(size + 1));
+  expect(clients.map(({ reason }) => reason)).toEqual(['TOO_LARGE', 'TOO_LARGE', 'TOO_LARGE']);
   // Up to its size it comes to the service, which looks into it.
   const [within] = await heard(() => call(size));
   expect(within).not.toBe(printed(tooLarge));

@@ -98,7 +98,8 @@ function managerOf(config: EdgeConfig) {
 const ADDRESSES = {
   use_remote_address: true,
   skip_xff_append: true,
-  internal_address_config: { unix_sockets: false },
+  // No address is trusted more than another, that of a load balancer within the cluster neither.
+  internal_address_config: { cidr_ranges: [{ address_prefix: '255.255.255.255', prefix_len: 32 }] },
 };
 
 /** Paths stay as they came: a route has its exact name, and whatever differs from it is nowhere. */

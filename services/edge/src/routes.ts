@@ -44,7 +44,9 @@ const NOT_FOR_SERVICES = [
   'user-agent',
   'x-user-agent',
   'x-envoy-external-address',
+  'x-envoy-internal',
   'x-forwarded-for',
+  'x-request-id',
 ];
 
 function routeOf(method: ClientMethod): Json {
