@@ -1,12 +1,12 @@
 import type { Database } from '@roost/postgres/database';
 import type { World } from './world.ts';
 
-/** All rows of all tables of a database, as PostgreSQL prints them: bytes in hex. */
+/** All rows of all tables of a database that outlast a crash, as PostgreSQL prints them: bytes in hex. */
 export async function dump(database: Database): Promise<Map<string, string[]>> {
   const tables = await database.query<{ name: string }>({
     text: `SELECT c.relname AS name FROM pg_class c
              JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE n.nspname = 'public' AND c.relkind = 'r' ORDER BY 1`,
+            WHERE n.nspname = 'public' AND c.relkind = 'r' AND c.relpersistence = 'p' ORDER BY 1`,
   });
   const rows = new Map<string, string[]>();
   for (const { name } of tables) {

@@ -37,12 +37,19 @@ export interface DsLimits {
   /** How many rooms the directory holds. */
   readonly publicRoomsMax: number;
   readonly cacheBytesMax: number;
+  /** What may wait to be delivered, in rows and in bytes; beyond, senders are asked to come back. */
+  readonly outboxRowsMax: number;
+  readonly outboxBytesMax: number;
 }
 
 export interface DispatchConfig {
   readonly batchEventsMax: number;
   readonly batchBytesMax: number;
+  /** The receiver's answer is waited for between these two, by how long it took lately. */
+  readonly timeoutFirstMs: number;
   readonly timeoutMs: number;
+  /** After so long, what a replica was carrying when it died or froze is carried by another. */
+  readonly leaseMs: number;
   /** How often we look for rows that nobody told us of: another replica may have died. */
   readonly pollMs: number;
   /** How often each group's last number is told, so that a quiet one reveals a loss too. */
@@ -66,12 +73,16 @@ export const dsDefaults: Omit<DsConfig, 'domain'> = {
     resyncsPerDay: 3,
     publicRoomsMax: 10_000,
     cacheBytesMax: 256 * MIB,
+    outboxRowsMax: 200_000,
+    outboxBytesMax: 2_048 * MIB,
   },
   suites: [1, 3],
   dispatch: {
     batchEventsMax: 256,
     batchBytesMax: MIB,
-    timeoutMs: 10 * SECOND_MS,
+    timeoutFirstMs: 2 * SECOND_MS,
+    timeoutMs: 30 * SECOND_MS,
+    leaseMs: 4 * SECOND_MS,
     pollMs: 2 * SECOND_MS,
     headsMs: HOUR_MS,
     backoffFirstMs: 20,

@@ -6,6 +6,7 @@ import type { Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Database } from '@roost/postgres/database';
 import type { Executor, Query } from '@roost/postgres/executor';
+import type { Backlog } from './backlog.ts';
 import type { DsConfig } from './config.ts';
 import { Ear } from './ear.ts';
 import type { DsEvents } from './events.ts';
@@ -43,6 +44,7 @@ export interface Desk {
   readonly calm: Calm;
   readonly events: DsEvents;
   readonly faults: Faults;
+  readonly backlog: Backlog;
   /** Tells the dispatcher that something waits. A lost call loses nothing. */
   readonly wake: (partitions: Iterable<number>) => void;
 }

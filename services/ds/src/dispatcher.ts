@@ -6,7 +6,7 @@ import {
   traceOfFanOut,
 } from '@roost/bus/frames';
 import type { BusAnswer, BusEvent, Pair } from '@roost/bus/frames';
-import type { Bus } from '@roost/bus/ports';
+import type { Bell, Bus } from '@roost/bus/ports';
 import { inEach, isExporting, traceOf } from '@roost/bus/trace';
 import type { Trace } from '@roost/bus/trace';
 import { GroupId } from '@roost/core/ids';
@@ -14,11 +14,13 @@ import type { Domain, Uuid } from '@roost/core/ids';
 import { backoffMs, sleep } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Database } from '@roost/postgres/database';
-import type { DispatchConfig } from './config.ts';
+import type { DispatchConfig, DsConfig } from './config.ts';
 import type { Faults } from './desk.ts';
 import { isBefore, nextStep } from './domain/numbering.ts';
+import { Patience } from './domain/patience.ts';
 import type { DsEvents } from './events.ts';
 import { handleDigest } from './fan-out.ts';
+import { Leases } from './leases.ts';
 import { insertDeadQueues } from './store/dead-queues.ts';
 import {
   deleteUpTo,
@@ -34,6 +36,7 @@ import { Wakeup } from './wakeup.ts';
 export interface DispatcherPorts {
   readonly database: Database;
   readonly bus: Bus;
+  readonly bell: Bell;
   readonly crypto: Crypto;
   readonly transportKey: Uint8Array;
   readonly events: DsEvents;
@@ -41,8 +44,8 @@ export interface DispatcherPorts {
 }
 
 /**
- * Carries the outbox to the receiver, each partition by itself and in order. It keeps nothing: what it
- * has to know it reads from the table, so that it may die anywhere, and two of them do no harm.
+ * Carries those partitions of the outbox to the receiver that this replica has a lease on, each by itself and in order. It
+ * keeps nothing: what it has to know it reads from the table, so that it may die anywhere, and two of them do no harm.
  */
 export class Dispatcher {
   readonly #ports: DispatcherPorts;
@@ -50,36 +53,56 @@ export class Dispatcher {
   readonly #config: DispatchConfig;
   readonly #stop = new AbortController();
   readonly #wakeups = Array.from({ length: PARTITIONS }, () => new Wakeup());
+  readonly #leases: Leases;
+  readonly #patience: Patience;
+  readonly #ropes: readonly { close(): void }[];
   readonly #running: Promise<void>[];
 
-  constructor(ports: DispatcherPorts, home: Domain, config: DispatchConfig) {
+  constructor(ports: DispatcherPorts, { domain, dispatch }: DsConfig, replica: string) {
     this.#ports = ports;
-    this.#home = home;
-    this.#config = config;
+    this.#home = domain;
+    this.#config = dispatch;
+    this.#patience = new Patience(dispatch.timeoutFirstMs, dispatch.timeoutMs);
+    const { leaseMs } = dispatch;
+    const gained = (partitions: readonly number[]): void => this.#wakeHere(partitions);
+    this.#leases = new Leases(ports, { replica, leaseMs, gained });
+    this.#ropes = this.#wakeups.map((wakeup, partition) =>
+      ports.bell.listen(bellKey(partition), () => wakeup.wake()),
+    );
     const carriers = this.#wakeups.map((wakeup, partition) => this.#carry(partition, wakeup));
     this.#running = [...carriers, this.#poll(), this.#tellHeads()];
   }
 
-  /** Says that something waits. */
+  /** Says that something waits: to us, or to the replica whose turn it is. */
   wake(partitions: Iterable<number>): void {
-    for (const partition of partitions) this.#wakeups[partition]?.wake();
+    for (const partition of partitions) {
+      if (this.#leases.holds(partition)) this.#wakeHere([partition]);
+      else this.#ports.bell.ring(bellKey(partition));
+    }
   }
 
   async close(): Promise<void> {
     this.#stop.abort();
+    for (const rope of this.#ropes) rope.close();
     for (const wakeup of this.#wakeups) wakeup.wake();
     await Promise.all(this.#running);
+    await this.#leases.close();
+  }
+
+  #wakeHere(partitions: Iterable<number>): void {
+    for (const partition of partitions) this.#wakeups[partition]?.wake();
   }
 
   get #isStopped(): boolean {
     return this.#stop.signal.aborted;
   }
 
-  /** Empties a partition, then sleeps until something is put in. */
+  /** Empties a partition while it is ours, then sleeps until something is put in or it becomes ours. */
   async #carry(partition: number, wakeup: Wakeup): Promise<void> {
     const stalled = new Set<Uuid>();
     for (let attempt = 0; !this.#isStopped;) {
       try {
+        if (!this.#leases.holds(partition)) stalled.clear();
         await this.#empty(partition, stalled);
         if (stalled.size === 0) attempt = 0;
         const ms = stalled.size === 0 ? undefined : this.#pauseMs(attempt);
@@ -96,7 +119,10 @@ export class Dispatcher {
 
   /** Whoever puts something in while this runs wakes us again. */
   async #empty(partition: number, stalled: Set<Uuid>): Promise<void> {
-    while (!this.#isStopped && (await this.#carryBatch(partition, stalled)));
+    for (;;) {
+      if (this.#isStopped || !this.#leases.holds(partition)) return;
+      if (!(await this.#carryBatch(partition, stalled))) return;
+    }
   }
 
   /**
@@ -178,12 +204,14 @@ export class Dispatcher {
   }
 
   async #send(partition: number, events: readonly BusEvent[]): Promise<ReadonlyMap<Uuid, Pair>> {
-    const { timeoutMs } = this.#config;
     const batch = encodeBusBatch({ source: this.#home, events });
-    const options = { timeoutMs, signal: this.#stop.signal };
+    const { signal } = this.#stop;
     const began = performance.now();
-    const answer = decodeBusAnswer(await this.#ports.bus.request(partition, batch, options));
+    const answered = await this.#patience.during((timeoutMs) =>
+      this.#ports.bus.request(partition, batch, { timeoutMs, signal }),
+    );
     this.#ports.events.dispatched(events.length, performance.now() - began);
+    const answer = decodeBusAnswer(answered);
     await this.#noteGone(answer.gone);
     // Another hub's groups are none of ours, whatever the receiver says.
     const ours = answer.marks.filter(({ groupId }) => groupId.domain === this.#home);
@@ -203,11 +231,11 @@ export class Dispatcher {
     await insertDeadQueues(database, rows);
   }
 
-  /** What another replica left behind when it died. */
+  /** What another replica left behind when it died, and what we were rung for in vain. */
   async #poll(): Promise<void> {
     while (!this.#isStopped) {
       try {
-        this.wake(await waitingPartitions(this.#ports.database, this.#home));
+        this.#wakeHere(await waitingPartitions(this.#ports.database, this.#home));
       } catch {
         // The database is away: whoever sends hears it, and we look again.
       }
@@ -237,6 +265,7 @@ export class Dispatcher {
     const { database } = this.#ports;
     const heads = await listHeads(database, this.#home, after, this.#config.batchEventsMax);
     for (const [partition, those] of Map.groupBy(heads, (head) => head.partition)) {
+      if (!this.#leases.holds(partition)) continue;
       const events = those.map(({ id, pair }) => ({
         kind: 'head' as const,
         groupId: GroupId.of(id, this.#home),
@@ -263,3 +292,7 @@ export class Dispatcher {
 }
 
 const NOTHING = new Uint8Array(0);
+
+function bellKey(partition: number): string {
+  return `outbox.${partition}`;
+}

@@ -23,6 +23,10 @@ export interface DsEvents {
   readonly gapTold: (partition: number) => void;
   readonly batchSplit: (rows: number, error: unknown) => void;
   readonly sweepFailed: (error: unknown) => void;
+  /** It is not known any more who carries what. */
+  readonly leasesFailed: (error: unknown) => void;
+  /** Too much waits to be delivered, or not any more. */
+  readonly outboxFull: (isFull: boolean) => void;
 }
 
 export function dsEvents(log: Log): DsEvents {
@@ -69,6 +73,14 @@ export function dsEvents(log: Log): DsEvents {
       count.failures({ task: 'sweep' });
       log.warn({ error }, 'deleting what has expired failed; trying again');
     },
+    leasesFailed: (error) => {
+      count.failures({ task: 'leases' });
+      log.warn({ error }, 'leases were not prolonged; trying again');
+    },
+    outboxFull: (isFull) => {
+      if (isFull) log.warn({}, 'the outbox is full: senders are asked to come back');
+      else log.info({}, 'the outbox has room again');
+    },
   };
 }
 
@@ -93,7 +105,7 @@ function counters() {
     groupsExpired: counter('roost_ds_groups_expired_total', 'Groups that nobody used any more.'),
     splits: counter('roost_ds_batch_splits_total', 'Transactions of many that were tried singly.'),
     failures: counter('roost_ds_task_failures_total', 'Rounds of upkeep that failed, by task.', {
-      task: ['tending', 'sweep'],
+      task: ['tending', 'sweep', 'leases'],
     }),
   };
 }

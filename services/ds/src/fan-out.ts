@@ -36,6 +36,8 @@ export interface FanOutKeys {
   readonly crypto: Crypto;
   readonly transportKey: Uint8Array;
   readonly incarnation: number;
+  /** Told of each row of the outbox. */
+  readonly backlog: { note(bytes: number): void };
 }
 
 /** How a handle is noted where its key is not at hand. */
@@ -103,6 +105,7 @@ export class OutboxDraft {
       { groupId, ...numbered },
       { trace, recipients, groupEvent },
     );
+    this.#keys.backlog.note(sealed.length);
     this.#rows.push({ id, destination, partition, ...numbered, sealed });
     const advanced = { id, destination, partition, pair: numbered.number };
     this.#heads.set(name, advanced);

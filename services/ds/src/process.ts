@@ -1,3 +1,4 @@
+import { NatsBell } from '@roost/bus/nats-bell';
 import { NatsBus } from '@roost/bus/nats-bus';
 import { type Environment, integer, readEnvironment } from '@roost/service/config';
 import { openNats } from '@roost/service/nats';
@@ -17,6 +18,8 @@ const schema = z.object({
   ...processVariables,
   ...natsVariables,
   ROOST_INCARNATION: integer(1, 2 ** 32 - 1),
+  ROOST_OUTBOX_ROWS: integer(1, 100_000_000).default(dsDefaults.limits.outboxRowsMax),
+  ROOST_OUTBOX_MEGABYTES: integer(1, 1_000_000).default(dsDefaults.limits.outboxBytesMax / 2 ** 20),
 });
 
 function readConfig(environment: Environment) {
@@ -25,6 +28,10 @@ function readConfig(environment: Environment) {
     ...processConfig(read),
     nats: natsConfig(read),
     incarnation: read.ROOST_INCARNATION,
+    outbox: {
+      outboxRowsMax: read.ROOST_OUTBOX_ROWS,
+      outboxBytesMax: read.ROOST_OUTBOX_MEGABYTES * 2 ** 20,
+    },
   };
 }
 
@@ -38,12 +45,16 @@ export function programOf(faults?: Faults): ServiceProgram<Config, Connections> 
     migrations,
     readConfig,
     connect: async ({ nats }, { log }) => ({ nats: await openNats('ds', nats, log) }),
-    async open({ domain, incarnation }, basics, { nats }) {
+    async open({ domain, incarnation, outbox }, basics, { nats }) {
       const [transportKey, hubKey] = [await basics.secret('transport'), await basics.secret('hub')];
       return await openDs(
-        { domain, ...dsDefaults },
+        { domain, ...dsDefaults, limits: { ...dsDefaults.limits, ...outbox } },
         {
-          ...{ ...basics, bus: new NatsBus(nats), transportKey, hubKey, incarnation },
+          ...{ ...basics, transportKey, hubKey, incarnation },
+          ...{
+            bus: new NatsBus(nats),
+            bell: new NatsBell(nats, { service: 'ds', secretKey: hubKey }),
+          },
           ...(faults === undefined ? {} : { faults }),
         },
       );

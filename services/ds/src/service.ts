@@ -1,4 +1,4 @@
-import type { Bus } from '@roost/bus/ports';
+import type { Bell, Bus } from '@roost/bus/ports';
 import type { Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Database } from '@roost/postgres/database';
@@ -8,6 +8,8 @@ import { bind } from '@roost/rpc/service';
 import type { ServiceBinding } from '@roost/rpc/service';
 import type { Log } from '@roost/service/log';
 import { assert } from '@roost/core/assert';
+import { toHex } from '@roost/core/bytes';
+import { Backlog } from './backlog.ts';
 import { Batcher } from './batcher.ts';
 import type { DsConfig } from './config.ts';
 import type { Desk, Faults } from './desk.ts';
@@ -28,12 +30,16 @@ export interface DsPorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly bus: Bus;
+  /** Of the DS: rings where another replica has something to carry. */
+  readonly bell: Bell;
   /** 32 bytes, shared with the QS and in no database. */
   readonly transportKey: Uint8Array;
   /** 32 bytes, in no database: the seed of the Ed25519 key by which the hub proposes changes. */
   readonly hubKey: Uint8Array;
   /** From outside the database; grows with each restore of it and never repeats. */
   readonly incarnation: number;
+  /** Names this replica, and is drawn otherwise; for one that is alone, so that it has its leases at once. */
+  readonly replica?: string;
   readonly faults?: Faults;
 }
 
@@ -47,19 +53,20 @@ export const migrations = new URL('../migrations/', import.meta.url);
 
 /** Starts the DS over a migrated database. */
 export async function openDs(config: DsConfig, ports: DsPorts): Promise<RunningDs> {
-  const { database, clock, bus, transportKey, incarnation, hubKey } = ports;
+  const { database, clock, bus, bell, transportKey, incarnation, hubKey } = ports;
   const crypto = allowSuites(ports.crypto, config.suites);
-  const { faults = noFaults } = ports;
+  const { faults = noFaults, replica = toHex(crypto.random(16)) } = ports;
   assert(transportKey.length === 32, 'the transport key is 32 bytes long');
   assert(hubKey.length === 32, 'the key of the hub is 32 bytes long');
   assert(incarnation >= 1 && incarnation < 2 ** 32, 'an incarnation is a 32-bit number from 1 on');
 
   const events = dsEvents(ports.log);
   const dispatcher = new Dispatcher(
-    { database, bus, crypto, transportKey, events, faults },
-    config.domain,
-    config.dispatch,
+    { database, bus, bell, crypto, transportKey, events, faults },
+    config,
+    replica,
   );
+  const backlog = new Backlog(database, config.limits, events);
   const sweeper = new Sweeper({ database, clock, crypto, events }, config.limits);
   const desk: Desk = {
     config,
@@ -68,11 +75,12 @@ export async function openDs(config: DsConfig, ports: DsPorts): Promise<RunningD
     clock,
     vault: new Vault(crypto, config.limits.cacheBytesMax),
     line: new Line(LINE_MAX),
-    keys: { crypto, transportKey, incarnation },
+    keys: { crypto, transportKey, incarnation, backlog },
     calm: new Calm(),
     hub: hubOf(crypto, hubKey, config.domain),
     events,
     faults,
+    backlog,
     wake: (partitions) => dispatcher.wake(partitions),
   };
   const batcher = new Batcher<Send, Outcome>(async (sends) => await sendBatch(desk, sends), {
@@ -88,7 +96,7 @@ export async function openDs(config: DsConfig, ports: DsPorts): Promise<RunningD
   const observed = observeDs({ database, clock, home: config.domain });
   const close = async (): Promise<void> => {
     observed[Symbol.dispose]();
-    await Promise.all([dispatcher.close(), sweeper.close()]);
+    await Promise.all([dispatcher.close(), backlog.close(), sweeper.close()]);
   };
   return { bindings: [binding], close };
 }

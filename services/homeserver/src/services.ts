@@ -158,7 +158,8 @@ export async function openServices({
     await openDs(
       { domain, ...dsDefaults, ...(roomPolicies === undefined ? {} : { roomPolicies }) },
       {
-        ...{ ...portsOf('ds'), transportKey, incarnation, hubKey },
+        // The only one of its name: after a restart it goes on at once.
+        ...{ ...portsOf('ds'), transportKey, incarnation, hubKey, replica: 'homeserver' },
         ...(faults === undefined ? {} : { faults }),
       },
     ),

@@ -28,6 +28,7 @@ export async function commit(
   request: CommitRequest,
   key: Uint8Array,
 ): Promise<CommitResponse> {
+  desk.backlog.assertRoom();
   const ear = earOf(desk, request);
   const submitted = { tls: tlsOf(request.commit, 'commit'), ...bundleOf(request) };
   return await change(desk, ear, async (tx) => {

@@ -53,6 +53,7 @@ export async function joinGroup(
   request: JoinGroupRequest,
   key: Uint8Array,
 ): Promise<JoinGroupResponse> {
+  desk.backlog.assertRoom();
   const ear = earOf(desk, request);
   const submitted = {
     tls: tlsOf(request.commit, 'commit'),

@@ -31,6 +31,7 @@ export async function propose(
   request: ProposeRequest,
   key: Uint8Array,
 ): Promise<ProposeResponse> {
+  desk.backlog.assertRoom();
   const ear = earOf(desk, request);
   const tls = tlsOf(request.proposal, 'proposal');
   const { response, seemsDue } = await change(desk, ear, async (tx) => {

@@ -32,6 +32,7 @@ export async function resync(
   request: ResyncRequest,
   key: Uint8Array,
 ): Promise<ResyncResponse> {
+  desk.backlog.assertRoom();
   const ear = earOf(desk, request);
   const { queueConfig } = request;
   const submitted = {

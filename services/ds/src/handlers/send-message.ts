@@ -18,6 +18,7 @@ export async function sendMessage(
   request: SendMessageRequest,
   key: Uint8Array,
 ): Promise<SendMessageResponse> {
+  desk.backlog.assertRoom();
   const ear = earOf(desk, request);
   const tls = tlsOf(request.message, 'message');
   const { messageBytesMax } = desk.config.limits;

@@ -20,6 +20,18 @@ export async function measureOutbox(on: Executor, destination: Domain): Promise<
   };
 }
 
+/** What waits, looked at up to so many rows; their lengths are known without reading them. */
+export async function weighOutbox(on: Executor, rowsMax: number) {
+  const [found] = await selectWeight(on, rowsMax);
+  return { rows: Number(found?.rows ?? 0n), bytes: Number(found?.bytes ?? 0n) };
+}
+
+const selectWeight = statement<[rowsMax: number], { rows: bigint; bytes: bigint }>(
+  'ds_weigh_outbox',
+  `SELECT count(*) AS rows, coalesce(sum(octet_length(sealed)), 0)::bigint AS bytes
+     FROM (SELECT sealed FROM outbox LIMIT $1::integer) AS waiting`,
+);
+
 const selectDepth = statement<
   [destination: Domain],
   { rows: bigint; oldest: bigint | null; newest: bigint }

@@ -1,6 +1,8 @@
 import type { Domain } from '@roost/core/ids';
 import { parseDomain } from '@roost/core/ids';
 import { nodeCrypto } from '@roost/crypto/node';
+import { MemoryBell } from '@roost/bus/memory';
+import type { Bell } from '@roost/bus/ports';
 import type { Database } from '@roost/postgres/database';
 import { DeliveryServiceDefinition } from '@roost/proto/roost/delivery/v1/delivery';
 import { clientOf, connect } from '@roost/rpc/client';
@@ -28,6 +30,9 @@ export interface HouseOptions {
   readonly database?: Database;
   readonly receiver?: TestReceiver;
   readonly incarnation?: number;
+  /** Several houses over one database are replicas where they have names of their own and one bell. */
+  readonly replica?: string;
+  readonly bell?: Bell;
   readonly faults?: Faults;
   readonly limits?: Partial<DsLimits>;
   readonly dispatch?: Partial<DispatchConfig>;
@@ -71,6 +76,8 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     clock,
     log,
     bus: receiver,
+    bell: options.bell ?? new MemoryBell(),
+    replica: options.replica ?? 'house',
     transportKey: receiver.transportKey,
     incarnation,
     hubKey,

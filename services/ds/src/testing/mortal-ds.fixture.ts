@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
+import { MemoryBell } from '@roost/bus/memory';
 import type { Bus } from '@roost/bus/ports';
 import { assert } from '@roost/core/assert';
 import { concat, fromHex } from '@roost/core/bytes';
@@ -68,6 +69,7 @@ async function open({ database: config, bus, transportKey, hubKey }: Place) {
     {
       ...{ database, crypto: nodeCrypto, clock: systemClock, log, bus: busOf(bus), faults },
       ...{ transportKey: keyOf(transportKey), hubKey: keyOf(hubKey), incarnation: 1 },
+      ...{ bell: new MemoryBell(), replica: 'mortal' },
     },
   );
   stack.defer(async () => await ds.close());
