@@ -1,7 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { SEALED_BYTES_MAX } from '@roost/bus/frames';
 import { Nats } from '@roost/bus/nats';
-import { CannotStart } from '@roost/core/cannot-start';
+import { readCaFile } from './ca-file.ts';
 import type { Log } from './log.ts';
 import type { natsConfig } from './process-config.ts';
 
@@ -14,19 +13,11 @@ export async function openNats(
   { caFile, ...config }: ReturnType<typeof natsConfig>,
   log: Log,
 ): Promise<Nats> {
-  const ca = caFile === undefined ? undefined : await readCa(caFile);
+  const ca = await readCaFile('ROOST_NATS_CA', caFile);
   const events = log.named('nats');
   return new Nats({
     ...{ ...config, ca, service, payloadBytesMax: PAYLOAD_BYTES_MAX },
     changed: (sentence, isThere) =>
       isThere ? events.info({}, `NATS: ${sentence}`) : events.warn({}, `NATS: ${sentence}`),
-  });
-}
-
-async function readCa(file: string): Promise<string> {
-  return await readFile(file, 'utf8').catch((error: unknown) => {
-    throw new CannotStart(`ROOST_NATS_CA: ${file} cannot be read (${String(error)})`, {
-      cause: error,
-    });
   });
 }

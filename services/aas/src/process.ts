@@ -3,7 +3,8 @@ import { RedisLimiter } from '@roost/bus/redis';
 import { AuthenticationInternalServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
 import { clientOf, connectPeer, type PeerChannel } from '@roost/rpc/client';
 import { isServing } from '@roost/rpc/health';
-import { type Environment, integer, readEnvironment, variable } from '@roost/service/config';
+import { readCaFile } from '@roost/service/ca-file';
+import { type Environment, integer, path, readEnvironment, variable } from '@roost/service/config';
 import type { Connection, ServiceProgram } from '@roost/service/process';
 import { addresses, processConfig, processVariables } from '@roost/service/process-config';
 import { z } from 'zod';
@@ -20,6 +21,7 @@ const schema = z.object({
   ROOST_REDIS_PREFIX: variable('letters, digits, - and _', (text) =>
     /^[A-Za-z0-9_-]{1,32}$/.test(text) ? text : undefined,
   ).prefault('roost'),
+  ROOST_REDIS_CA: path.optional(),
   ROOST_GENERAL_TOKENS_PER_DAY: integer(1, TOKENS_MAX).default(5_000),
   ROOST_CONTACT_TOKENS_PER_DAY: integer(1, TOKENS_MAX).default(100),
   ROOST_ADDRESS_CALLS: integer(1, TOKENS_MAX).default(120),
@@ -31,7 +33,11 @@ function readConfig(environment: Environment) {
   return {
     ...processConfig(read),
     asAddresses: read.ROOST_AS_ADDRESS,
-    redis: { url: read.ROOST_REDIS_URL, prefix: read.ROOST_REDIS_PREFIX },
+    redis: {
+      url: read.ROOST_REDIS_URL,
+      prefix: read.ROOST_REDIS_PREFIX,
+      caFile: read.ROOST_REDIS_CA,
+    },
     quantities: {
       general: read.ROOST_GENERAL_TOKENS_PER_DAY,
       contact: read.ROOST_CONTACT_TOKENS_PER_DAY,
@@ -55,8 +61,15 @@ export const program: ServiceProgram<Config, Connections> = {
   name: 'aas',
   migrations,
   readConfig,
-  async connect({ domain, redis, asAddresses }, { tls, secret }) {
-    const limiter = new RedisLimiter({ ...redis, secretKey: await secret('aas') });
+  async connect({ domain, redis: { caFile, ...redis }, asAddresses }, { tls, secret, log }) {
+    const ca = await readCaFile('ROOST_REDIS_CA', caFile);
+    const limiter = new RedisLimiter({
+      ...{ ...redis, ca, secretKey: await secret('aas') },
+      changed: (isThere) =>
+        isThere
+          ? log.info({}, 'Redis: answers again')
+          : log.warn({}, 'Redis: away; exempt calls pass or are refused as their rules say'),
+    });
     const channel = connectPeer(asAddresses, { domain, name: 'as' }, tls);
     return {
       redis: {
