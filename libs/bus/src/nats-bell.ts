@@ -25,14 +25,22 @@ export class NatsBell implements Bell {
   readonly #options: NatsBellOptions;
   readonly #here = new MemoryBell();
   readonly #ropes = new Map<string, Rope>();
+  /** What was rung for while NATS was away. */
+  readonly #missed = new Set<string>();
 
   constructor(nats: Nats, options: NatsBellOptions) {
     this.#nats = nats;
     this.#options = options;
+    nats.whenThere(() => this.#makeUp());
   }
 
   ring(key: string): void {
     this.#here.ring(key);
+    if (this.#nats.isThere()) this.#ringElsewhere(key);
+    else if (this.#missed.size < MISSED_MAX) this.#missed.add(key);
+  }
+
+  #ringElsewhere(key: string): void {
     const trace = traceparent();
     const carrier = trace === undefined ? undefined : headers();
     carrier?.set('traceparent', trace ?? '');
@@ -70,6 +78,16 @@ export class NatsBell implements Bell {
     );
   }
 
+  /** After NATS was away: whoever listens here may have missed a ring, and so may others of ours. */
+  #makeUp(): void {
+    for (const key of this.#missed) this.#ringElsewhere(key);
+    this.#missed.clear();
+    // Not all at once: each look costs a read.
+    for (const key of this.#ropes.keys()) {
+      setTimeout(() => this.#here.ring(key), Math.random() * LOOK_WITHIN_MS).unref();
+    }
+  }
+
   #hang(key: string): Rope {
     const rope: Rope = {
       listeners: 0,
@@ -97,5 +115,7 @@ export class NatsBell implements Bell {
   }
 }
 
+const MISSED_MAX = 10_000;
+const LOOK_WITHIN_MS = 1_000;
 /** Somebody who listens answers at once. */
 const ASK_MS = 500;

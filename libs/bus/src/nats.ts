@@ -31,6 +31,7 @@ export class Nats implements AsyncDisposable {
   readonly #options: NatsOptions;
   readonly #closing = new AbortController();
   readonly #attachments = new Set<Attachment>();
+  readonly #calls = new Set<() => void>();
   #connection: NatsConnection | undefined;
   #lost = new AbortController();
   #isThere = false;
@@ -69,6 +70,11 @@ export class Nats implements AsyncDisposable {
   attach(attachment: Attachment): void {
     if (this.#connection === undefined) this.#attachments.add(attachment);
     else attachment(this.#connection);
+  }
+
+  /** Calls whenever the connection is there, at first and after it was lost. */
+  whenThere(call: () => void): void {
+    this.#calls.add(call);
   }
 
   /** What was not done yet is not done any more. */
@@ -118,6 +124,7 @@ export class Nats implements AsyncDisposable {
     void this.#watch(connection);
     for (const attachment of this.#attachments) attachment(connection);
     this.#attachments.clear();
+    for (const call of this.#calls) call();
   }
 
   #found(connection: NatsConnection): void {
@@ -138,6 +145,7 @@ export class Nats implements AsyncDisposable {
       if (status.type === 'reconnect') {
         this.#lost = new AbortController();
         this.#found(connection);
+        for (const call of this.#calls) call();
       } else if (status.type === 'error') {
         changed?.(`it refuses something: ${status.error.name}`, this.#isThere);
       } else if (GONE.has(status.type)) {

@@ -5,6 +5,9 @@ import { Failure } from '@roost/core/failure';
 import { sleep } from '@roost/core/time';
 import { queueUnknown } from './records.ts';
 
+/** After so long every replica knows that somebody listens here; what it stored before is found by another look. */
+const KNOWN_AFTER_MS = 500;
+
 /** Bytes that are kept for a listener that reads slowly; beyond, it reads from the database. */
 const PUSHED_BYTES_MAX = 1024 * 1024;
 
@@ -38,7 +41,9 @@ export class Listeners {
     }
     earlier?.end('replaced');
     const bellRope = this.#bell.listen(bellKey(clientId), () => seat.fallBehind());
+    const lookAgain = setTimeout(() => seat.fallBehind(), KNOWN_AFTER_MS).unref();
     const seat: Seat = new Seat(number, position, () => {
+      clearTimeout(lookAgain);
       bellRope.close();
       if (this.#seats.get(clientId) === seat) this.#seats.delete(clientId);
       if (this.#seats.size === 0) this.#onEmpty?.();
@@ -52,7 +57,7 @@ export class Listeners {
   /** After commit. Whoever listens in another process is woken by the bell. */
   deliver(clientId: bigint, runs: readonly QueueRun[]): void {
     const seat = this.#seats.get(clientId);
-    if (seat === undefined) this.#bell.ring(bellKey(clientId));
+    if (seat === undefined || seat.isEnded) this.#bell.ring(bellKey(clientId));
     else seat.offer(runs);
   }
 
@@ -69,8 +74,16 @@ export class Listeners {
   compare(clientId: bigint, next: bigint, listener: bigint): void {
     const seat = this.#seats.get(clientId);
     if (seat === undefined) return;
-    if (listener > seat.number) seat.end('replaced');
+    if (listener > seat.number) this.leaveTo(clientId, listener);
     else if (next > seat.position) seat.fallBehind();
+  }
+
+  /** Somebody listens elsewhere by a higher number, and looks for what was given to our seat meanwhile. */
+  leaveTo(clientId: bigint, listener: bigint): void {
+    const seat = this.#seats.get(clientId);
+    if (seat === undefined || seat.number >= listener) return;
+    seat.end('replaced');
+    this.#bell.ring(bellKey(clientId));
   }
 
   /** Asks all to connect elsewhere; nobody is let in from now on. */
@@ -79,9 +92,10 @@ export class Listeners {
     for (const seat of this.#seats.values()) seat.notice();
   }
 
-  /** The client record is gone. */
+  /** The client record is gone; whoever listens in another process looks, and finds that. */
   dismiss(clientId: bigint): void {
     this.#seats.get(clientId)?.end('deleted');
+    this.#bell.ring(bellKey(clientId));
   }
 
   /** Resolves when all have left, or the time is up. */
@@ -160,6 +174,10 @@ export class Seat implements Disposable {
   end(why: Ending): void {
     this.#ended ??= why;
     this.#wake?.();
+  }
+
+  get isEnded(): boolean {
+    return this.#ended !== undefined;
   }
 
   /** Throws where this listener is to stop. */

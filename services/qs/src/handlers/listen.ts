@@ -1,7 +1,8 @@
 import type { QueueRun } from '@roost/bus/queue';
 import { callingQsClient } from '@roost/rpc/service';
 import type { Seat } from '../listeners.ts';
-import { readRuns, takeListener } from '../store/queues.ts';
+import { queueUnknown } from '../records.ts';
+import { readAsListener, takeListener } from '../store/queues.ts';
 import { spendNonce } from '../store/housekeeping.ts';
 import { acknowledgeBelow } from './ack.ts';
 import type { Dependencies, QueueHandlers } from './dependencies.ts';
@@ -26,8 +27,13 @@ export function listen(deps: Dependencies): QueueHandlers['listen'] {
 
     await records.touch(client);
     using seat = listeners.sit(clientId, listener, from);
-    const read = (position: bigint): Promise<QueueRun[]> =>
-      readRuns(database, clientId, position, PAGE);
+    const read = async (position: bigint): Promise<readonly QueueRun[]> => {
+      const found = await readAsListener(database, clientId, position, PAGE);
+      if (found === undefined) throw queueUnknown();
+      if (found.listener > listener) listeners.leaveTo(clientId, found.listener);
+      seat.assertSeated();
+      return found.runs;
+    };
     yield* follow(seat, read, limits, context.signal);
   };
 }

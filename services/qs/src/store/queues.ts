@@ -98,6 +98,24 @@ export async function readRuns(
   return await selectRuns(on, clientId, from, messagesMax, bytesMax);
 }
 
+/** The same, and who listens by now; `undefined` where the queue was deleted. */
+export async function readAsListener(
+  on: Executor,
+  clientId: bigint,
+  from: bigint,
+  { messagesMax, bytesMax }: PageLimits,
+) {
+  const rows = await selectRunsFor(on, clientId, from, messagesMax, bytesMax);
+  const [first] = rows;
+  if (first === undefined) return undefined;
+  const runs = rows.flatMap(({ firstSequence, count, ciphertext }): QueueRun[] =>
+    firstSequence === null || count === null || ciphertext === null
+      ? []
+      : [{ firstSequence, count, ciphertext }],
+  );
+  return { listener: first.listener, runs };
+}
+
 /** Makes this the only listener of a locked queue, and tells its number. */
 export async function takeListener(tx: Executor, clientId: bigint): Promise<bigint> {
   const [row] = await raiseListener(tx, clientId);
@@ -234,12 +252,7 @@ const deleteBelow = statement<[clientId: bigint, below: bigint], never>(
 );
 
 /** A run has at most 256 messages: what holds `from` begins less than so many below it. */
-const selectRuns = statement<
-  [clientId: bigint, from: bigint, messagesMax: number, bytesMax: number],
-  QueueRun
->(
-  'qs_select_runs',
-  `SELECT first_sequence AS "firstSequence", count, ciphertext
+const PAGE = `SELECT first_sequence, count, ciphertext
      FROM (SELECT first_sequence, count, ciphertext,
                   sum(count) OVER (ORDER BY first_sequence) AS messages,
                   sum(octet_length(ciphertext)) OVER (ORDER BY first_sequence) AS bytes,
@@ -249,7 +262,25 @@ const selectRuns = statement<
               AND first_sequence + count > $2
             ORDER BY first_sequence
             LIMIT $3::integer) AS page
-    WHERE number = 1 OR (messages <= $3::integer AND bytes <= $4::integer)
+    WHERE number = 1 OR (messages <= $3::integer AND bytes <= $4::integer)`;
+
+type PageArguments = [clientId: bigint, from: bigint, messagesMax: number, bytesMax: number];
+
+const selectRuns = statement<PageArguments, QueueRun>(
+  'qs_select_runs',
+  `SELECT first_sequence AS "firstSequence", count, ciphertext
+     FROM (${PAGE}) AS runs
+    ORDER BY first_sequence`,
+);
+
+const selectRunsFor = statement<
+  PageArguments,
+  { listener: bigint } & { [Field in keyof QueueRun]: QueueRun[Field] | null }
+>(
+  'qs_select_runs_for_listener',
+  `SELECT listener, first_sequence AS "firstSequence", count, ciphertext
+     FROM queues LEFT JOIN (${PAGE}) AS runs ON true
+    WHERE client_id = $1
     ORDER BY first_sequence`,
 );
 
