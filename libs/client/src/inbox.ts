@@ -1,5 +1,7 @@
 import { assert } from '@roost/core/assert';
 import { Failure } from '@roost/core/failure';
+import { printId } from '@roost/core/ids';
+import { decodeGroupEvent } from '@roost/bus/group-event';
 import { emptyState, openRun, passOver, type QueueItem, type QueueReader } from '@roost/bus/queue';
 import type {
   DirectQueueMessage,
@@ -12,10 +14,11 @@ import { isTransient } from './lanes.ts';
 import type { KeyPackages } from './key-packages.ts';
 import type { Turn } from './ledger.ts';
 import type { Following } from './listener.ts';
+import { forgetPassed } from './mls-config.ts';
 import { receive } from './rooms.ts';
 import { markBehind } from './standing.ts';
 import { clientSigner, qsClientSigner } from './signers.ts';
-import { directReaders, groups, queueReaders, SELF } from './state.ts';
+import { directReaders, groups, queueReaders, SELF, states } from './state.ts';
 
 /**
  * The queue of the QS. A run is taken in by one turn, with the step of its ratchet: after a kill it
@@ -109,6 +112,7 @@ async function takeItem(
     case 'event':
       // One event that nobody can read must not stop the ones behind it.
       await turn.attempt(() => receive(core, turn, item.groupEvent)).catch(core.report);
+      passed(turn, item.groupEvent);
       return;
     case 'gap':
       core.news.put(turn, { kind: 'lost', count: Number(item.events) });
@@ -117,6 +121,16 @@ async function takeItem(
     case 'low-water':
       turn.after(() => void keyPackages.refill(item.available).catch(core.report));
   }
+}
+
+/** Behind this event the queue holds nothing of the epochs long before it. */
+function passed(turn: Turn, encoded: Uint8Array): void {
+  const { groupId, kind, epoch } = decodeGroupEvent(encoded);
+  const lane = printId(groupId);
+  const state = turn.get(states, lane);
+  if (state === undefined || kind === 'welcome') return;
+  const after = forgetPassed(state, kind === 'commit' ? epoch + 1n : epoch);
+  if (after !== state) turn.put(states, lane, after);
 }
 
 /** Events may be missing in any group: each reads its log before it goes on. */

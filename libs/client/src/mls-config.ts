@@ -4,9 +4,16 @@ import { invalid } from '@roost/mls/message';
 import { type ClientConfig, type ClientState, decodeGroupState, encodeGroupState } from 'ts-mls';
 import type { Shelf } from './ledger.ts';
 
-/** Two past epochs, as many as the hub takes messages of, and messages out of their order. */
+/** The hub takes messages of so many past epochs. */
+const LATE_EPOCHS = 2n;
+
+/**
+ * Past epochs, and messages out of their order. Whoever learns of commits by the log, or by losing to them, is ahead of
+ * its queue, where messages of the epochs before still lie: their keys go when the queue has passed them
+ * (`forgetPassed`), this bounds how many there are till then.
+ */
 export const KEY_RETENTION = {
-  retainKeysForEpochs: 2,
+  retainKeysForEpochs: 32,
   retainKeysForGenerations: 64,
   // A queue that overflowed leaves gaps of this order.
   maximumForwardRatchetSteps: 4096,
@@ -27,6 +34,14 @@ export const mlsConfig: ClientConfig = {
   // Who is behind a leaf is proved by its identity link (`links.ts`), which MLS does not see.
   authService: { validateCredential: async ({ credentialType }) => credentialType === 'basic' },
 };
+
+/** Forgets the keys of which the queue brings no message any more, having got to this epoch. */
+export function forgetPassed(state: ClientState, epoch: bigint): ClientState {
+  const past = [...state.historicalReceiverData];
+  const kept = past.filter(([each]) => each + LATE_EPOCHS >= epoch);
+  if (kept.length === past.length) return state;
+  return { ...state, historicalReceiverData: new Map(kept) };
+}
 
 /** The MLS states of groups, as ts-mls writes them. */
 export function mlsShelf(prefix: string): Shelf<ClientState> {
