@@ -1,3 +1,6 @@
+import { isIP } from 'node:net';
+import { checkServerIdentity as checkIdentity, type PeerCertificate } from 'node:tls';
+
 import { assert } from '@roost/core/assert';
 import { Failure } from '@roost/core/failure';
 import {
@@ -28,17 +31,28 @@ export interface ConnectOptions {
 
 /** To `host:port` or `unix:path`, by gRPC over HTTP/2. */
 export function connect(address: string, { tls }: ConnectOptions = {}): Channel {
-  const security =
-    tls === undefined
-      ? credentials.createInsecure()
-      : credentials.createSsl(tls.ca === undefined ? null : Buffer.from(tls.ca));
+  const { security, options } = securityOf(address, tls);
   return channelOver(
     new Client(address, security, {
-      ...OPTIONS,
+      ...{ ...OPTIONS, ...options },
       // A retry down here would send the same nonce and token twice.
       'grpc.enable_retries': 0,
     }),
   );
+}
+
+function securityOf(address: string, tls: ConnectOptions['tls']) {
+  if (tls === undefined) return { security: credentials.createInsecure(), options: {} };
+  const ca = tls.ca === undefined ? null : Buffer.from(tls.ca);
+  const host = address.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+  if (isIP(host) === 0) return { security: credentials.createSsl(ca), options: {} };
+  // TLS has no name for an address (RFC 6066 §3): another is sent, and the certificate is held against the address.
+  const checkServerIdentity = (_: string, certificate: PeerCertificate): Error | undefined =>
+    checkIdentity(host, certificate);
+  return {
+    security: credentials.createSsl(ca, null, null, { checkServerIdentity }),
+    options: { 'grpc.ssl_target_name_override': 'address.invalid' },
+  };
 }
 
 /** A connection to another process of this homeserver. */
@@ -190,7 +204,7 @@ function heard(error: ServiceError): Error {
   const [details] = error.metadata.get('grpc-status-details-bin');
   // A call that never left fails in ways of its own; for the caller the server is away. It is, too, where a
   // stream was reset by what stands between, whose server has died: grpc-js calls that our error.
-  const isReset = error.code === CODES.INTERNAL && RESET.test(error.details);
+  const isReset = Number(error.code) === CODES.INTERNAL && RESET.test(error.details);
   const code = isReset ? CODES.UNAVAILABLE : (error.code ?? CODES.UNAVAILABLE);
   return errorOf({
     code,
