@@ -9,6 +9,7 @@ import {
   credentials,
   Metadata,
   type ServiceError,
+  status as grpcStatus,
 } from '@grpc/grpc-js';
 
 import { type Outgoing, PROOF_METADATA, RESPONSE_BYTES_MAX, type Transport } from './call.ts';
@@ -204,7 +205,7 @@ function heard(error: ServiceError): Error {
   const [details] = error.metadata.get('grpc-status-details-bin');
   // A call that never left fails in ways of its own; for the caller the server is away. It is, too, where a
   // stream was reset by what stands between, whose server has died: grpc-js calls that our error.
-  const isReset = Number(error.code) === CODES.INTERNAL && RESET.test(error.details);
+  const isReset = error.code === grpcStatus.INTERNAL && RESET.test(error.details);
   const code = isReset ? CODES.UNAVAILABLE : (error.code ?? CODES.UNAVAILABLE);
   return errorOf({
     code,
