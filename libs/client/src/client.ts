@@ -270,9 +270,9 @@ export class Client {
     return this.#people.fingerprint(name);
   }
 
-  /** Tries at once what waits for the homeserver: the network is back, or somebody looks. */
-  hurry(): void {
-    this.#running.hurry();
+  /** Tries at once what waits: somebody looks, or the network is another one (old lines are dead then). */
+  hurry(isLineNew = false): void {
+    this.#running.hurry(isLineNew);
   }
 
   /** Stops. What is not done is done after the next start. */

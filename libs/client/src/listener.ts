@@ -134,11 +134,13 @@ class Silence {
 
   /** A machine that slept has timers that slept too. */
   #suspectWith(nudge: Nudge): void {
+    const { signal } = nudge;
     const suspect = (): void => {
-      if (this.#clock.now() - this.#sinceMs >= SUSPECT_MS) this.#cut();
+      const isOld = this.#clock.now() - this.#sinceMs >= SUSPECT_MS;
+      if (isOld || signal.reason === true) this.#cut();
       else this.#suspectWith(nudge);
     };
-    nudge.signal.addEventListener('abort', suspect, { once: true, signal: this.#line.signal });
+    signal.addEventListener('abort', suspect, { once: true, signal: this.#line.signal });
   }
 
   #start(): ReturnType<typeof setTimeout> {

@@ -2,14 +2,14 @@
 export class Nudge {
   #bell = new AbortController();
 
-  /** Aborted by the next push. */
+  /** Aborted by the next push; its reason is whether the line is another one. */
   get signal(): AbortSignal {
     return this.#bell.signal;
   }
 
-  push(): void {
+  push(isLineNew: boolean): void {
     const bell = this.#bell;
     this.#bell = new AbortController();
-    bell.abort();
+    bell.abort(isLineNew);
   }
 }

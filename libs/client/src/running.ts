@@ -102,8 +102,8 @@ export class Running {
     tidyAll(this.core);
   }
 
-  hurry(): void {
-    this.#nudge.push();
+  hurry(isLineNew: boolean): void {
+    this.#nudge.push(isLineNew);
     this.core.lanes.hurry();
   }
 

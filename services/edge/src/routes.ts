@@ -29,7 +29,7 @@ export function routesOf({ allowedOrigins }: EdgeConfig) {
         domains: ['*'],
         typed_per_filter_config: { 'envoy.filters.http.cors': cors(allowedOrigins) },
         request_headers_to_remove: NOT_FOR_SERVICES,
-        routes: [...CLIENT_METHODS.values()].map(routeOf).concat(health(), nowhere()),
+        routes: [preflight(), ...[...CLIENT_METHODS.values()].map(routeOf), health(), nowhere()],
       },
     ],
   };
@@ -86,12 +86,36 @@ function health(): Json {
   };
 }
 
+/**
+ * What browsers ask before a call. The filter for it answers only where there is a route to somebody, and answers all
+ * that look like this: nobody behind ever hears of one.
+ */
+function preflight(): Json {
+  return {
+    name: 'preflight',
+    match: {
+      prefix: '',
+      headers: [
+        { name: ':method', string_match: { exact: 'OPTIONS' } },
+        { name: 'origin', present_match: true },
+        { name: 'access-control-request-method', present_match: true },
+      ],
+    },
+    route: { cluster: 'as' },
+  };
+}
+
 /** The local replies make METHOD_UNKNOWN of it, for who can read that. */
 function nowhere(): Json {
   return {
     name: 'unknown',
     match: { prefix: '' },
     direct_response: { status: 404 },
+    // The filter for pages passes over routes that lead to nobody; and what this one says is no secret.
+    response_headers_to_add: [
+      { header: { key: 'access-control-allow-origin', value: '*' } },
+      { header: { key: 'access-control-expose-headers', value: CORS_EXPOSED_HEADERS } },
+    ],
     typed_per_filter_config: UNGATED,
   };
 }

@@ -41,7 +41,7 @@ export async function openWebClient(options: WebClientOptions): Promise<WebClien
 }
 
 function run(client: Client, store: WebStore): WebClient {
-  const unwatch = watch(() => client.hurry());
+  const unwatch = watch(client);
   const { promise: ended, resolve: end } = Promise.withResolvers<'closed' | 'taken over'>();
   let closing: Promise<void> | undefined;
   const close = async (how: 'closed' | 'taken over'): Promise<void> => {
@@ -59,15 +59,16 @@ function run(client: Client, store: WebStore): WebClient {
 }
 
 /** Tells when the line may be back. A worker has no page that could be looked at. */
-function watch(hurry: () => void): () => void {
+function watch(client: Client): () => void {
   const page = 'document' in globalThis ? globalThis.document : undefined;
   const looked = (): void => {
-    if (page?.visibilityState === 'visible') hurry();
+    if (page?.visibilityState === 'visible') client.hurry();
   };
-  globalThis.addEventListener('online', hurry);
+  const back = (): void => client.hurry(true);
+  globalThis.addEventListener('online', back);
   page?.addEventListener('visibilitychange', looked);
   return () => {
-    globalThis.removeEventListener('online', hurry);
+    globalThis.removeEventListener('online', back);
     page?.removeEventListener('visibilitychange', looked);
   };
 }
