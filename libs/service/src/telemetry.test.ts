@@ -16,10 +16,13 @@ async function program(environment: Record<string, string>) {
     import { startTelemetry } from './telemetry.ts';
     const log = createLog('qs', 'debug', { readable: false });
     const telemetry = await startTelemetry('qs', process.env, log);
+    const loaded = Object.keys(globalThis[Symbol.for('opentelemetry.js.api.1')] ?? {});
+    log.info({ reason: loaded.toSorted().join(' ') }, 'loaded');
     trace.getTracer('test').startActiveSpan('work', (span) => { log.info({}, 'inside'); span.end(); });
     const began = performance.now();
     await telemetry[Symbol.asyncDispose]();
-    log.info({ durationMs: Math.round(performance.now() - began) }, 'ended');`;
+    const open = process.getActiveResourcesInfo().filter((name) => /TCP|GetAddrInfo/.test(name));
+    log.info({ durationMs: Math.round(performance.now() - began), count: open.length }, 'ended');`;
   const flags = ['--no-warnings', '--input-type=module', '--eval', source];
   const env = { PATH: process.env['PATH'], ...environment };
   const child = spawn(process.execPath, flags, { cwd: new URL('.', import.meta.url), env });
@@ -53,10 +56,12 @@ test('a span reaches the collector at the end of the process, without the name o
   expect(exported).toContain(traceId);
 });
 
-test('where no collector is named nothing is exported, and no line has a trace', async () => {
-  const { lines, code } = await program({});
+test('where no collector is named nothing is exported or even set up, and no line has a trace', async () => {
+  const { lines, code } = await program({ OTEL_EXPORTER_OTLP_HEADERS: 'key=value' });
   expect(code).toBe(0);
-  expect(lines.map(({ msg }) => msg)).toEqual(['inside', 'ended']);
+  expect(lines.map(({ msg }) => msg)).toEqual(['loaded', 'inside', 'ended']);
+  expect(lines[0]).not.toHaveProperty('reason', expect.stringMatching(/trace|context|propagation/));
+  expect(lines.at(-1)).toMatchObject({ count: 0 });
   expect(lines.some((line) => 'traceId' in line)).toBe(false);
 });
 
