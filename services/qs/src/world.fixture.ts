@@ -1,4 +1,5 @@
 import { MemoryBell, MemoryBus } from '@roost/bus/memory';
+import type { Bell, Bus } from '@roost/bus/ports';
 import {
   decodeBusAnswer,
   encodeBusBatch,
@@ -25,10 +26,10 @@ import { QueueServiceDefinition, type QueueRun } from '@roost/proto/roost/queue/
 import { clientOf, connect, type Channel, type Client, type Transport } from '@roost/rpc/client';
 import type { Outgoing } from '@roost/rpc/call';
 import { serve } from '@roost/rpc/server';
-import type { Fields, Log } from '@roost/service/log';
 import { TestClock } from '@roost/testing/clock';
 import { freshDatabase } from '@roost/testing/postgres';
 import type { Push } from './push.ts';
+import { memoryLog } from './log.fixture.ts';
 import { RecordingPush } from './push.fixture.ts';
 import { migrations, openQs, type QsLimits } from './service.ts';
 
@@ -63,8 +64,8 @@ export class CountingDatabase extends Database {
 export interface World extends AsyncDisposable {
   readonly database: CountingDatabase;
   readonly clock: TestClock;
-  readonly bus: MemoryBus;
-  readonly bell: MemoryBell;
+  readonly bus: Bus;
+  readonly bell: Bell;
   readonly client: Client<typeof QueueServiceDefinition>;
   readonly logged: object[];
   /** What sends the very bytes of the last unary call again. */
@@ -96,17 +97,25 @@ export async function openWorld(
   });
 }
 
+/** Another replica over the same database. */
+export async function openReplica({ database, clock }: World, wires: Pick<World, 'bus' | 'bell'>) {
+  return await start(database, clock, [], { limits: {}, push: new RecordingPush(), ...wires });
+}
+
+interface StartOptions extends Partial<Pick<World, 'bus' | 'bell'>> {
+  readonly limits: Partial<QsLimits>;
+  readonly push: Push;
+}
+
 async function start(
   database: CountingDatabase,
   clock: TestClock,
   logged: object[],
-  { limits, push }: { readonly limits: Partial<QsLimits>; readonly push: Push },
+  { limits, push, bus = new MemoryBus(), bell = new MemoryBell() }: StartOptions,
 ) {
-  const [bus, bell, log] = [new MemoryBus(), new MemoryBell(), memoryLog(logged)];
-  const config = { domain, secretKey, limits };
+  const [log, config] = [memoryLog(logged), { domain, secretKey, limits }];
   const ports = { database, crypto, clock, log, bus, bell, push, transportKey };
-  const service = await openQs(config, ports);
-  const { bindings } = service;
+  const { bindings, close: closeQs } = await openQs(config, ports);
   const listen = { host: '127.0.0.1', port: 0 };
   const server = await serve({ listen, bindings, callers: 'edge', gate: async () => {}, log });
   const channel: Channel = connect(server.address);
@@ -122,17 +131,11 @@ async function start(
     return async () => await channel.unary(call);
   };
   const close = async (): Promise<void> => {
-    await service.close();
+    await closeQs();
     channel.close();
     await server.close(0);
   };
   return { database, clock, bus, bell, client, logged, lastCall, close };
-}
-
-export function memoryLog(logged: object[]): Log {
-  const write = (fields: Fields, text: string): void => void logged.push({ ...fields, text });
-  const log: Log = { debug: write, info: write, warn: write, error: write, named: () => log };
-  return log;
 }
 
 export interface TestUser {
