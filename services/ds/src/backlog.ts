@@ -39,6 +39,11 @@ export class Backlog {
     });
   }
 
+  /** As it was found at the last look. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
   /** Something is put in. */
   note(bytes: number): void {
     this.#rows++;

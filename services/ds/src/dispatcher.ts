@@ -53,7 +53,7 @@ export class Dispatcher {
   readonly #config: DispatchConfig;
   readonly #stop = new AbortController();
   readonly #wakeups = Array.from({ length: PARTITIONS }, () => new Wakeup());
-  readonly #leases: Leases;
+  readonly leases: Leases;
   readonly #patience: Patience;
   readonly #ropes: readonly { close(): void }[];
   readonly #running: Promise<void>[];
@@ -65,7 +65,7 @@ export class Dispatcher {
     this.#patience = new Patience(dispatch.timeoutFirstMs, dispatch.timeoutMs);
     const { leaseMs } = dispatch;
     const gained = (partitions: readonly number[]): void => this.#wakeHere(partitions);
-    this.#leases = new Leases(ports, { replica, leaseMs, gained });
+    this.leases = new Leases(ports, { replica, leaseMs, gained });
     this.#ropes = this.#wakeups.map((wakeup, partition) =>
       ports.bell.listen(bellKey(partition), () => wakeup.wake()),
     );
@@ -76,7 +76,7 @@ export class Dispatcher {
   /** Says that something waits: to us, or to the replica whose turn it is. */
   wake(partitions: Iterable<number>): void {
     for (const partition of partitions) {
-      if (this.#leases.holds(partition)) this.#wakeHere([partition]);
+      if (this.leases.holds(partition)) this.#wakeHere([partition]);
       else this.#ports.bell.ring(bellKey(partition));
     }
   }
@@ -86,7 +86,7 @@ export class Dispatcher {
     for (const rope of this.#ropes) rope.close();
     for (const wakeup of this.#wakeups) wakeup.wake();
     await Promise.all(this.#running);
-    await this.#leases.close();
+    await this.leases.close();
   }
 
   #wakeHere(partitions: Iterable<number>): void {
@@ -102,7 +102,7 @@ export class Dispatcher {
     const stalled = new Set<Uuid>();
     for (let attempt = 0; !this.#isStopped;) {
       try {
-        if (!this.#leases.holds(partition)) stalled.clear();
+        if (!this.leases.holds(partition)) stalled.clear();
         await this.#empty(partition, stalled);
         if (stalled.size === 0) attempt = 0;
         const ms = stalled.size === 0 ? undefined : this.#pauseMs(attempt);
@@ -120,7 +120,7 @@ export class Dispatcher {
   /** Whoever puts something in while this runs wakes us again. */
   async #empty(partition: number, stalled: Set<Uuid>): Promise<void> {
     for (;;) {
-      if (this.#isStopped || !this.#leases.holds(partition)) return;
+      if (this.#isStopped || !this.leases.holds(partition)) return;
       if (!(await this.#carryBatch(partition, stalled))) return;
     }
   }
@@ -265,7 +265,7 @@ export class Dispatcher {
     const { database } = this.#ports;
     const heads = await listHeads(database, this.#home, after, this.#config.batchEventsMax);
     for (const [partition, those] of Map.groupBy(heads, (head) => head.partition)) {
-      if (!this.#leases.holds(partition)) continue;
+      if (!this.leases.holds(partition)) continue;
       const events = those.map(({ id, pair }) => ({
         kind: 'head' as const,
         groupId: GroupId.of(id, this.#home),

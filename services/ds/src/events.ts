@@ -115,13 +115,32 @@ const DISPATCH_S = [0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
 export interface Observed {
   readonly database: Database;
   readonly clock: Clock;
+  readonly leases: { readonly count: number };
+  readonly backlog: { readonly isFull: boolean };
   readonly home: Domain;
 }
 
 /** What operators look at, read when they do. */
-export function observeDs({ database, clock, home }: Observed): Disposable {
+export function observeDs(parts: Observed): Disposable {
+  const { database, leases, backlog } = parts;
   const observed = new DisposableStack();
   observed.use(observePool('ds', database));
+  observed.use(
+    gauge('roost_ds_partitions', 'Partitions of the outbox that this process carries.', (observe) =>
+      observe(leases.count),
+    ),
+  );
+  observed.use(
+    gauge('roost_ds_outbox_full', '1 while senders are asked to come back.', (observe) =>
+      observe(backlog.isFull ? 1 : 0),
+    ),
+  );
+  observed.use(observeOutbox(parts));
+  return observed;
+}
+
+function observeOutbox({ database, clock, home }: Observed): Disposable {
+  const observed = new DisposableStack();
   const age = new OutboxAge();
   observed.use(
     gauge('roost_ds_outbox_rows', 'Rows that wait in the outbox.', async (observe) => {

@@ -43,6 +43,11 @@ export class Leases {
     return this.#held.has(partition) && performance.now() < this.#until;
   }
 
+  /** How many partitions this replica carries. */
+  get count(): number {
+    return performance.now() < this.#until ? this.#held.size : 0;
+  }
+
   /** Gives back what is held, when nothing is sent any more. */
   async close(): Promise<void> {
     this.#isStopped = true;

@@ -93,7 +93,13 @@ export async function openDs(config: DsConfig, ports: DsPorts): Promise<RunningD
     clock,
     crypto,
   });
-  const observed = observeDs({ database, clock, home: config.domain });
+  const observed = observeDs({
+    database,
+    clock,
+    backlog,
+    leases: dispatcher.leases,
+    home: config.domain,
+  });
   const close = async (): Promise<void> => {
     observed[Symbol.dispose]();
     await Promise.all([dispatcher.close(), backlog.close(), sweeper.close()]);
