@@ -114,13 +114,13 @@ test('a newer listener at another replica ends the older one at once, and misses
 
 test('listeners who take over from each other while messages come lose none', async () => {
   const { client, event } = await scene();
-  let isOver = false;
+  const over = new AbortController();
   const sending = (async () => {
     for (let n = 1; n <= 60; n++) await deliver(event(n));
-    isOver = true;
+    over.abort();
   })();
   let ear = listenAt(0, client);
-  for (let round = 1; !isOver; round++) {
+  for (let round = 1; !over.signal.aborted; round++) {
     await new Promise((resolve) => setTimeout(resolve, 20));
     ear = listenAt(round % 2 === 0 ? 0 : 1, client);
   }

@@ -1,4 +1,5 @@
 import { MemoryBell } from '@roost/bus/memory';
+import type { Bell } from '@roost/bus/ports';
 import { ClientId, parseDomain } from '@roost/core/ids';
 import type { Clock } from '@roost/core/time';
 import type { KeyPair } from '@roost/crypto/crypto';
@@ -22,13 +23,12 @@ import { DIRECT_QUEUE_LIMITS, migrations, openAs, type AsConfig } from './servic
 
 export const home = parseDomain('roost.example');
 
-export async function runningAs(config: Partial<AsConfig> = {}) {
+export async function runningAs(config: Partial<AsConfig> = {}, bell: Bell = new MemoryBell()) {
   const database = await freshDatabase(migrations, { connectionsMax: 8 });
   const clock = new TestClock(Date.now());
   const log = createLog('as', 'silent');
-  const bell = new MemoryBell();
   const secretKey = new Uint8Array(32).fill(7);
-  const open = async () =>
+  const open = async (itsBell = bell) =>
     await openAs(
       {
         domain: home,
@@ -37,7 +37,7 @@ export async function runningAs(config: Partial<AsConfig> = {}) {
         secretKey,
         ...config,
       },
-      { bell, clock, crypto: nodeCrypto, database, log },
+      { bell: itsBell, clock, crypto: nodeCrypto, database, log },
     );
   const service = await open();
   const listen = { host: '127.0.0.1', port: 0 };

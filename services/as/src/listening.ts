@@ -3,6 +3,8 @@ import { sleep } from '@roost/core/time';
 import type { Bell } from '@roost/bus/ports';
 
 const KEEP_ALIVE_MS = 25_000;
+/** After so long every replica knows that somebody listens here. */
+const KNOWN_AFTER_MS = 500;
 /** Within how long listeners of a process that is drained come back, each when it likes. */
 export const RECONNECT_WITHIN_MS = 5_000;
 
@@ -35,6 +37,13 @@ export class Listeners {
       isRung = true;
       wake.abort();
     });
+    // Whoever listens at another replica looks, and finds that it was replaced.
+    this.#bell.ring(key);
+    // What another replica stored before it knew of us is found by another look.
+    const lookAgain = setTimeout(() => {
+      isRung = true;
+      wake.abort();
+    }, KNOWN_AFTER_MS).unref();
     try {
       // What came before the bell was heard is found by looking once.
       yield 'rung';
@@ -50,7 +59,7 @@ export class Listeners {
         }
         if (signal.aborted) return;
         if (replaced.signal.aborted) {
-          throw new Failure('LISTENER_REPLACED', 'another listener took over this queue');
+          throw listenerReplaced();
         }
         if (this.#draining.signal.aborted) {
           yield 'draining';
@@ -62,6 +71,7 @@ export class Listeners {
         yield was ? 'rung' : 'quiet';
       }
     } finally {
+      clearTimeout(lookAgain);
       heard.close();
       if (this.#current.get(key) === replace) this.#current.delete(key);
     }
@@ -71,4 +81,8 @@ export class Listeners {
   drain(): void {
     this.#draining.abort();
   }
+}
+
+export function listenerReplaced(): Failure {
+  return new Failure('LISTENER_REPLACED', 'another listener took over this queue');
 }

@@ -11,10 +11,11 @@ import type {
   ListenDirectResponse,
 } from '@roost/proto/roost/authentication/v1/authentication';
 import { callingClient, type Handlers } from '@roost/rpc/service';
+import type { Executor } from '@roost/postgres/executor';
 import type { SectionType } from '@roost/proto/roost/authentication/v1/authentication';
 import { acknowledged, checkRoom } from '../domain/direct-queue.ts';
 import { checkSections, decodeSections, encodeSections } from '../domain/sections.ts';
-import { type Heard, RECONNECT_WITHIN_MS } from '../listening.ts';
+import { type Heard, listenerReplaced, RECONNECT_WITHIN_MS } from '../listening.ts';
 import * as store from '../store/direct-queues.ts';
 import { requireLocal, type Dependencies } from './dependencies.ts';
 
@@ -28,14 +29,15 @@ export function directQueueHandlers(parts: Dependencies): DirectHandlers {
   const { bell, clock, crypto, database, limits, listeners } = parts;
   const keyOf = (client: Uuid): string => `direct.${toHex(crypto.sha256(utf8(client)))}`;
 
+  const acknowledgeIn = async (tx: Executor, client: Uuid, below: bigint) => {
+    const queue = await store.lockQueue(tx, client);
+    if (queue === undefined) throw queueUnknown();
+    const first = acknowledged(queue, below);
+    if (first > queue.first) await store.acknowledge(tx, client, first, monthOf(clock.now()));
+    return { ...queue, first };
+  };
   const acknowledge = async (client: Uuid, below: bigint): Promise<store.QueueOf> =>
-    await database.transaction(async (tx) => {
-      const queue = await store.lockQueue(tx, client);
-      if (queue === undefined) throw new Failure('QUEUE_UNKNOWN', 'this client has no queue');
-      const first = acknowledged(queue, below);
-      if (first > queue.first) await store.acknowledge(tx, client, first, monthOf(clock.now()));
-      return { ...queue, first };
-    });
+    await database.transaction((tx) => acknowledgeIn(tx, client, below));
 
   return {
     async enqueueDirect(request) {
@@ -77,9 +79,18 @@ export function directQueueHandlers(parts: Dependencies): DirectHandlers {
 
     async *listenDirect({ fromSequence }, context) {
       const client = callingClient(context).uuid;
-      const { first } = await acknowledge(client, fromSequence);
+      const { first, listener } = await database.transaction(async (tx) => ({
+        ...(await acknowledgeIn(tx, client, fromSequence)),
+        listener: await store.takeListener(tx, client),
+      }));
       const heard = listeners.listen(keyOf(client), context.signal);
-      yield* followQueue(database, client, first, heard);
+      const read = async (from: bigint): Promise<readonly store.Stored[]> => {
+        const found = await store.readAsListener(database, client, from, LISTEN_PAGE);
+        if (found === undefined) throw queueUnknown();
+        if (found.listener > listener) throw listenerReplaced();
+        return found.messages;
+      };
+      yield* followQueue(read, first, heard);
     },
 
     async ackDirect({ belowSequence }, context) {
@@ -91,8 +102,7 @@ export function directQueueHandlers(parts: Dependencies): DirectHandlers {
 
 /** What lies in a queue from a sequence on, and then what comes, each time something is heard. */
 async function* followQueue(
-  database: Dependencies['database'],
-  client: Uuid,
+  read: (from: bigint) => Promise<readonly store.Stored[]>,
   from: bigint,
   listening: AsyncIterable<Heard>,
 ): AsyncGenerator<ListenDirectResponse> {
@@ -104,7 +114,7 @@ async function* followQueue(
     }
     const before = at;
     for (;;) {
-      const rows = await store.read(database, client, at, LISTEN_PAGE);
+      const rows = await read(at);
       if (rows.length > 0) yield { messages: rows.map(wire), reconnectWithinMs: 0 };
       at += BigInt(rows.length);
       if (rows.length < LISTEN_PAGE) break;
@@ -157,6 +167,10 @@ function wire({ sequence, sections }: store.Stored): DirectQueueMessage {
     sequence,
     sections: decoded.map(({ type, sealed }) => ({ type: type as SectionType, sealed })),
   };
+}
+
+function queueUnknown(): Failure {
+  return new Failure('QUEUE_UNKNOWN', 'this client has no queue');
 }
 
 function unknownUser(): Failure {

@@ -1,3 +1,4 @@
+import { assert } from '@roost/core/assert';
 import type { Uuid } from '@roost/core/ids';
 import type { Executor } from '@roost/postgres/executor';
 import { rowsStatement, statement } from '@roost/postgres/statement';
@@ -59,6 +60,24 @@ export async function acknowledge(
 
 export async function read(on: Executor, clientUuid: Uuid, from: bigint, max: number) {
   return await selectMessages(on, clientUuid, from, max);
+}
+
+/** The same, and who listens by now; `undefined` where the client was deleted. */
+export async function readAsListener(on: Executor, clientUuid: Uuid, from: bigint, max: number) {
+  const rows = await selectMessagesFor(on, clientUuid, from, max);
+  const [first] = rows;
+  if (first === undefined) return undefined;
+  const messages = rows.flatMap(({ sequence, sections }): Stored[] =>
+    sequence === null || sections === null ? [] : [{ sequence, sections }],
+  );
+  return { listener: first.listener, messages };
+}
+
+/** Makes this the only listener of a locked queue, and tells its number. */
+export async function takeListener(tx: Executor, clientUuid: Uuid): Promise<bigint> {
+  const [row] = await raiseListener(tx, clientUuid);
+  assert(row !== undefined, 'a locked queue is there');
+  return row.listener;
 }
 
 export async function forgetMessageIds(on: Executor, now: Date): Promise<void> {
@@ -124,6 +143,28 @@ const selectMessages = statement<[clientUuid: Uuid, from: bigint, max: number], 
     WHERE client_uuid = $1 AND sequence >= $2
     ORDER BY sequence
     LIMIT $3`,
+);
+
+const selectMessagesFor = statement<
+  [clientUuid: Uuid, from: bigint, max: number],
+  { listener: bigint; sequence: bigint | null; sections: Uint8Array | null }
+>(
+  'as_read_direct_messages_for_listener',
+  `SELECT listener, sequence, sections
+     FROM clients
+     LEFT JOIN LATERAL (
+       SELECT sequence, sections FROM direct_messages
+        WHERE direct_messages.client_uuid = clients.client_uuid AND sequence >= $2
+        ORDER BY sequence
+        LIMIT $3
+     ) AS messages ON true
+    WHERE client_uuid = $1
+    ORDER BY sequence`,
+);
+
+const raiseListener = statement<[clientUuid: Uuid], { listener: bigint }>(
+  'as_raise_listener',
+  `UPDATE clients SET listener = listener + 1 WHERE client_uuid = $1 RETURNING listener`,
 );
 
 const deleteMessageIds = statement<[now: Date], never>(
