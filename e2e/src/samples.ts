@@ -21,6 +21,8 @@ export interface Rule {
     | 'OPERATOR'}`;
   /** 0 where it is that of all methods. */
   readonly requestBytesMax: number;
+  /** What becomes of a call that costs nothing while nobody can count it. */
+  readonly limiterAway: `LIMITER_AWAY_${'UNSPECIFIED' | 'PASS' | 'REFUSE'}`;
   /** Which service has the method. */
   readonly service: string;
 }

@@ -14,7 +14,7 @@ export interface RedisLimiterOptions {
   readonly changed?: ((isThere: boolean) => void) | undefined;
   /** What keys begin with, so that several homeservers can share a server; `roost`. */
   readonly prefix?: string | undefined;
-  /** How long one question may take; 250 ms. */
+  /** How long one question may take; half a second, of the second that the edge waits. */
   readonly timeoutMs?: number | undefined;
   /** How long nothing may be heard over a connection before it is made anew; 5 s. */
   readonly patienceMs?: number | undefined;
@@ -39,7 +39,7 @@ export class RedisLimiter implements Limiter, AsyncDisposable {
   /** Connects by itself, now and whenever the connection is lost. */
   constructor({
     prefix = 'roost',
-    timeoutMs = 250,
+    timeoutMs = 500,
     patienceMs = 5_000,
     ...rest
   }: RedisLimiterOptions) {
