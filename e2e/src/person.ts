@@ -7,6 +7,7 @@ import { type Clock, sleep } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import type { Channel } from '@roost/rpc/client';
 import { type Door, connectTo } from './door.ts';
+import { PATIENCE_MS } from './patience.ts';
 
 export interface Place extends Door {
   /** Holds a folder for each person. */
@@ -15,8 +16,6 @@ export interface Place extends Door {
 }
 
 type EventOf<K extends ClientEvent['kind']> = ClientEvent & { kind: K };
-
-const PATIENCE_MS = 20_000;
 
 interface Parts {
   readonly store: NodeStore;

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sleep } from '@roost/core/time';
+import { PATIENCE_MS } from './patience.ts';
 import type { Place } from './person.ts';
 
 const MAIN = join(import.meta.dirname, '../../services/chat/src/main.ts');
@@ -66,7 +67,7 @@ export class Chat {
   }
 
   async #until(look: () => string | undefined, what: string): Promise<string> {
-    const deadline = Date.now() + 20_000;
+    const deadline = Date.now() + PATIENCE_MS;
     for (;;) {
       const found = look();
       if (found !== undefined) return found;

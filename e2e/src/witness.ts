@@ -9,6 +9,7 @@ import { decodeRecord } from '@roost/client/record';
 import type { Account, Contact, Group, OwnPackage } from '@roost/client/state';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { type Door, connectTo } from './door.ts';
+import { PATIENCE_MS } from './patience.ts';
 import { Recorder } from './recorder.ts';
 
 type EventOf<K extends ClientEvent['kind']> = ClientEvent & { kind: K };
@@ -18,8 +19,6 @@ interface Parts {
   readonly recorder: Recorder;
   readonly all: Disposable;
 }
-
-const PATIENCE_MS = 20_000;
 
 /** Somebody with a client over a real port, of whom a test sees all: every call, every key. */
 export class Witness implements AsyncDisposable {

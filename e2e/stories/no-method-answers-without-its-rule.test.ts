@@ -193,8 +193,8 @@ test.each(OUTSIDE)(
   },
 );
 
-/** HTTP itself refuses a target that is none. */
-const NOWHERE = /^(METHOD_UNKNOWN|HTTP 4\d\d|HTTP nothing)$/;
+/** HTTP itself refuses a target that is none, and Envoy says so in our words. */
+const NOWHERE = /^(METHOD_UNKNOWN|MALFORMED|HTTP 4\d\d|HTTP nothing)$/;
 const REFUSED = /^(?!OK$|OPEN$|code|HTTP)/;
 const elsewhere = parseDomain('elsewhere.example');
 const stranger = (): KeyPair => crypto.ed25519.generate();
