@@ -26,7 +26,7 @@ import {
   packages,
   states,
 } from './state.ts';
-import type { Task, WelcomeRecord } from './task.ts';
+import { joinsIn, type Task, type WelcomeRecord } from './task.ts';
 import { openTitle, roomOf } from './titles.ts';
 
 /**
@@ -56,7 +56,8 @@ export async function performJoin(
     if (!isRefusal(error)) throw error;
     await core.ledger.turn((turn) => {
       usedPackage(turn, welcome.keyPackageRef);
-      turn.delete(joinings, lane);
+      // What comes meanwhile may be for the next Welcome that waits.
+      if (joinsIn(turn, lane).every(([other]) => other === key)) turn.delete(joinings, lane);
       core.lanes.finish(turn, key);
       // Other groups may come by the handle of a KeyPackage of last resort.
       if (own !== undefined && !isShared(turn, lane, own.leaf.handle)) {

@@ -21,7 +21,7 @@ import {
   pendingCommits,
   states,
 } from './state.ts';
-import { numbered, tasks } from './task.ts';
+import { joinsIn, numbered, tasks, type WelcomeRecord } from './task.ts';
 import { tidySoon } from './tidy.ts';
 
 /** How many events of a group may wait for what they build on; the log has the rest. */
@@ -169,15 +169,23 @@ function receiveWelcome(core: Core, turn: Turn, event: GroupEvent & { kind: 'wel
   const group = turn.get(groups, lane);
   // A second Welcome into a group that we are in is a repetition.
   if (group !== undefined && group.standing !== 'gone') return;
-  if (turn.get(joinings, lane) !== undefined) return;
+  const joins = joinsIn(turn, lane);
+  // We are on our way in by ourselves.
+  if (joins.length === 0 && turn.get(joinings, lane) !== undefined) return;
+  // Another one than that which we follow: we were put out again meanwhile, and added anew.
+  const { epoch, joiner } = event;
+  const { keyPackageRef } = joiner;
+  const isIt = ({ welcome }: { readonly welcome: WelcomeRecord }): boolean =>
+    welcome.epoch === epoch && equal(welcome.keyPackageRef, keyPackageRef);
+  if (joins.some(([, task]) => isIt(task))) return;
   turn.put(joinings, lane, { sinceMs: core.clock.now() });
   core.lanes.submit(turn, lane, {
     kind: 'join',
     welcome: {
       welcome: event.mlsMessage,
-      epoch: event.epoch,
-      keyPackageRef: event.joiner.keyPackageRef,
-      joinerInfo: event.joiner.joinerInfo,
+      epoch,
+      keyPackageRef,
+      joinerInfo: joiner.joinerInfo,
     },
   });
 }

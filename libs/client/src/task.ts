@@ -108,6 +108,14 @@ export function addTask(turn: Turn, lane: string, task: Task): string {
   return key;
 }
 
+/** The Welcomes of a lane that are not followed yet, in their order. */
+export function joinsIn(turn: Turn, lane: string): [key: string, task: JoinTask][] {
+  const all = turn.list(tasks, `${lane}/`);
+  return all.filter((entry): entry is [string, JoinTask] => entry[1].kind === 'join');
+}
+
+type JoinTask = Task & { readonly kind: 'join' };
+
 /** The next number of a counter, as text that sorts. */
 export function numbered(turn: Turn, counter: string): string {
   const next = turn.get(counters, counter)?.next ?? 0;
