@@ -5,6 +5,8 @@ import type { Fault } from './fault.ts';
 export interface Options {
   readonly faults: readonly Fault[];
   readonly seed: number;
+  /** Where the histories and logs of broken promises are kept. */
+  readonly keep?: string | undefined;
 }
 
 type Named = Pick<Fault, 'name' | 'about' | 'isQuick'>;
@@ -19,6 +21,7 @@ standard output, progress to standard error. Ends with 1 where a promise was bro
   --quick            a short selection, marked with * below
   --only <names>     some faults only, with commas between; a word stands for all that begin with it
   --list             the faults, one a line
+  --keep <folder>    where a promise was broken: keeps what all wrote down, and the logs of the processes
   --seed <n>         the number that chance begins with; printed with every run
   --help             this text
 
@@ -49,14 +52,15 @@ export function parseCommandLine(
     throw new Misused(`--seed ${values.seed}: give a whole number`);
   }
   const quick = faults.filter(({ isQuick }) => values.quick !== true || isQuick === true);
-  if (values.only === undefined) return { faults: quick, seed };
+  const { keep } = values;
+  if (values.only === undefined) return { faults: quick, seed, keep };
   const words = values.only.split(',').map((word) => word.trim());
   const wrong = words.find(
     (word) => word === '' || !faults.some(({ name }) => name.startsWith(word)),
   );
   if (wrong !== undefined) throw new Misused(`--only ${values.only}: see --list`);
   const chosen = faults.filter(({ name }) => words.some((word) => name.startsWith(word)));
-  return { faults: chosen, seed };
+  return { faults: chosen, seed, keep };
 }
 
 function parseValues(args: readonly string[]) {
@@ -67,6 +71,7 @@ function parseValues(args: readonly string[]) {
         quick: { type: 'boolean' },
         only: { type: 'string' },
         list: { type: 'boolean' },
+        keep: { type: 'string' },
         seed: { type: 'string' },
         help: { type: 'boolean' },
       },

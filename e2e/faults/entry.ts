@@ -12,8 +12,8 @@ export type Happened =
   | (Message & { readonly kind: 'refused'; readonly reason: string })
   /** Each client's in the order in which they came. `epoch` is what the queue says. */
   | (Message & { readonly kind: 'arrived'; readonly epoch?: number; readonly isCommit?: boolean })
-  /** From this epoch on. */
-  | (Membership & { readonly kind: 'joined'; readonly epoch: number })
+  /** From this epoch on; by a level, where not for both. */
+  | (Membership & { readonly kind: 'joined'; readonly epoch: number; readonly seenBy?: Level })
   /** Somebody asks the hub to remove them; from here on they may or may not get something. */
   | (Membership & { readonly kind: 'removing' })
   /** They are out with this epoch. */

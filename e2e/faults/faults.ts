@@ -40,7 +40,7 @@ await runMain(async () => {
 // What a fault that was stopped in its middle still waits for keeps nobody.
 process.exit();
 
-async function strikeAll({ faults, seed }: Options, rows: Row[]): Promise<void> {
+async function strikeAll({ faults, seed, keep }: Options, rows: Row[]): Promise<void> {
   const began = performance.now();
   let place = 'start';
   const progress = (text: string): void => {
@@ -49,7 +49,7 @@ async function strikeAll({ faults, seed }: Options, rows: Row[]): Promise<void> 
   };
   progress('servers and services');
   await using site = await Site.open(new Log(), seed, progress);
-  await using runner = new Runner(site);
+  await using runner = new Runner(site, keep);
   for (const [at, fault] of faults.entries()) {
     place = `${at + 1}/${faults.length} ${fault.name}`;
     const row = await runner.run(fault);

@@ -121,6 +121,22 @@ test('who is removed gets nothing of a later epoch; what was on its way may come
   ]);
 });
 
+test('who reads of its Welcome when it is out again need not have understood what was said', () => {
+  const out: Plain[] = [
+    { kind: 'removing', ...of('dan') },
+    { kind: 'removed', epoch: 3, ...of('dan') },
+  ];
+  const inQueue: Plain = { kind: 'joined', seenBy: 'queue', epoch: 2, ...of('dan') };
+  const all = ['ben', 'cat'].flatMap((at) => [arrived(at, 'two'), arrived(at, 'three')]);
+  const words = [...said('ann', 'two', 2), ...out, ...said('ann', 'three', 3)];
+  expect(rules(three, words, inQueue, all)).toEqual([]);
+  const inPerson: Plain = { kind: 'joined', seenBy: 'text', epoch: 2, ...of('dan') };
+  expect(rules(three, words, inPerson, all)).toEqual(['lost']);
+  const sent = [sending('ann', 'b2', 'queue'), accepted('ann', 'b2', 2, 'queue')];
+  const heard = ['ben', 'cat'].map((at) => arrived(at, 'b2', 'queue'));
+  expect(rules(three, sent, out, inQueue, heard)).toEqual(['lost']);
+});
+
 test('a stranger gets nothing of a group', () => {
   const all = ['ben', 'cat', 'eve'].map((at) => arrived(at, 'one'));
   expect(rules(three, said('ann', 'one'), all)).toEqual(['let in']);

@@ -24,10 +24,9 @@ export interface Violation {
 
 /** Everything in a history that must not be. */
 export function judge(history: readonly Entry[]): Violation[] {
-  const stints = stintsOf(history);
   return [
-    ...judgeMessages(history, 'text', stints),
-    ...judgeMessages(history, 'queue', stints),
+    ...judgeMessages(history, 'text'),
+    ...judgeMessages(history, 'queue'),
     ...judgeOrder(history, 'text'),
     ...judgeOrder(history, 'queue'),
     ...judgeCommits(history),
@@ -44,28 +43,39 @@ export function judge(history: readonly Entry[]): Violation[] {
 /** A time in which somebody was in a group, by epochs and by lines of the history. */
 interface Stint {
   readonly fromEpoch: number;
-  removingAt: number;
-  toEpoch: number;
+  readonly removingAt: number;
+  readonly toEpoch: number;
 }
 
 type Stints = ReadonlyMap<string, readonly Stint[]>;
 
-function stintsOf(history: readonly Entry[]): Stints {
-  const all = new Map<string, Stint[]>();
+/** A queue is in a group from its Welcome on; whoever reads it, from the moment that they followed it. */
+function stintsOf(history: readonly Entry[], level: Level): Stints {
+  const joined = new Map<string, Set<number>>();
+  const removals = new Map<string, { removingAt: number; toEpoch: number }[]>();
   for (const [at, entry] of history.entries()) {
-    if (!('group' in entry)) continue;
-    const stints = all.get(memberKey(entry)) ?? [];
-    all.set(memberKey(entry), stints);
-    const current = stints.at(-1);
-    if (entry.kind === 'joined') {
-      // What was asked for twice is one stint.
-      if (current?.fromEpoch === entry.epoch) continue;
-      stints.push({ fromEpoch: entry.epoch, removingAt: Infinity, toEpoch: Infinity });
+    if (entry.kind === 'joined' && (entry.seenBy ?? level) === level) {
+      const epochs = joined.get(memberKey(entry)) ?? new Set();
+      joined.set(memberKey(entry), epochs.add(entry.epoch));
     }
-    if (entry.kind === 'removing' && current !== undefined) current.removingAt = at;
-    if (entry.kind === 'removed' && current !== undefined) current.toEpoch = entry.epoch;
+    if (entry.kind === 'removing') {
+      const all = removals.get(memberKey(entry)) ?? [];
+      removals.set(memberKey(entry), [...all, { removingAt: at, toEpoch: Infinity }]);
+    }
+    const last = entry.kind === 'removed' ? removals.get(memberKey(entry))?.at(-1) : undefined;
+    if (entry.kind === 'removed' && last !== undefined) last.toEpoch = entry.epoch;
   }
-  return all;
+  const never = { removingAt: Infinity, toEpoch: Infinity };
+  return new Map(
+    [...joined].map(([key, epochs]) => [
+      key,
+      [...epochs].map((fromEpoch) => {
+        // They may hear of it late that they were taken in: when they are out again.
+        const end = removals.get(key)?.find(({ toEpoch }) => toEpoch > fromEpoch);
+        return { fromEpoch, ...(end ?? never) };
+      }),
+    ]),
+  );
 }
 
 /** A message by all that was written down of it. */
@@ -78,7 +88,8 @@ interface Told {
   isRefused: boolean;
 }
 
-function judgeMessages(history: readonly Entry[], level: Level, stints: Stints): Violation[] {
+function judgeMessages(history: readonly Entry[], level: Level): Violation[] {
+  const stints = stintsOf(history, level);
   const told = toldOf(history, level);
   const arrivals = new Map<string, Map<string, number>>();
   const found: Violation[] = [];

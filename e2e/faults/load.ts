@@ -122,6 +122,9 @@ export class Load implements AsyncDisposable {
   async settles(patienceMs: number): Promise<boolean> {
     return await within(patienceMs, () => {
       if (this.all.some(({ unheard }) => unheard > 0)) return false;
+      // Who was taken in is in.
+      const isIn = this.talkers.fay.client.chat(this.#garden)?.isOpen === true;
+      if (isIn !== this.#isGuestIn) return false;
       return judge(this.log.entries).every(({ rule }) => rule !== 'lost');
     });
   }

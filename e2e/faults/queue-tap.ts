@@ -7,6 +7,8 @@ import { digest, type Log } from './log.ts';
 
 /** Reads somebody's queue beside its client, and writes down all that comes. */
 export class QueueTap {
+  /** The epoch of the last Welcome, by group. */
+  readonly welcomed = new Map<string, number>();
   readonly #client: string;
   readonly #log: Log;
   #key: Uint8Array | undefined;
@@ -60,7 +62,10 @@ export class QueueTap {
     const event = decodeGroupEvent(item.groupEvent);
     const member = { client: this.#client, group: this.#log.nameOf(printId(event.groupId)) };
     const epoch = Number(event.epoch);
-    if (event.kind === 'welcome') this.#log.add({ kind: 'joined', epoch, ...member });
+    if (event.kind === 'welcome') {
+      this.welcomed.set(member.group, epoch);
+      this.#log.add({ kind: 'joined', seenBy: 'queue', epoch, ...member });
+    }
     // Proposals may be the hub's own, which nobody sent.
     if (event.kind !== 'application' && event.kind !== 'commit') return;
     this.#log.add({

@@ -1,3 +1,5 @@
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Fault } from './fault.ts';
 import { judge } from './history.ts';
 import { Intruder } from './intruder.ts';
@@ -17,12 +19,14 @@ const STRIKE_MS = 150_000;
 /** Strikes one fault after the other at a site where people talk. */
 export class Runner implements AsyncDisposable {
   readonly #site: Site;
+  readonly #keep: string | undefined;
   #load: Load | undefined;
   #intruder: Intruder | undefined;
   #loads = 0;
 
-  constructor(site: Site) {
+  constructor(site: Site, keep?: string) {
     this.#site = site;
+    this.#keep = keep;
   }
 
   /** Begins to talk, breaks something, puts it right, and judges what all wrote down. */
@@ -47,14 +51,20 @@ export class Runner implements AsyncDisposable {
     const settles = flows && (await load.settles(SETTLE_MS));
     const violations = judge(load.log.entries).map(({ rule, sentence }) => `${rule}: ${sentence}`);
     const unheard = load.all.filter((each) => each.unheard > 0).map((each) => each.name);
-    if (!settles) violations.push(`unsettled: ${unheard.join(', ')} wait for an answer`);
+    if (!settles)
+      violations.push(
+        `unsettled: [${unheard.join(', ')}] wait for an answer, or the guest is not where it was put`,
+      );
     violations.push(...site.broken);
     violations.push(
       ...load.all.flatMap(({ name: who, reports }) =>
         reports.splice(0).map((error) => `${who}'s client is at a loss: ${String(error)}`),
       ),
     );
-    if (violations.length > 0) await this.#forgetLoad();
+    if (violations.length > 0) {
+      if (this.#keep !== undefined) this.#write(this.#keep, name, violations);
+      await this.#forgetLoad();
+    }
     return {
       fault: name,
       seen: load.log.errors,
@@ -95,6 +105,16 @@ export class Runner implements AsyncDisposable {
       clearTimeout(timer);
       await site.repair();
     }
+  }
+
+  #write(keep: string, name: string, violations: readonly string[]): void {
+    const folder = join(keep, name.replaceAll(' ', '-'));
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true });
+    const lines = this.#site.log.entries.map((entry) => JSON.stringify(entry));
+    writeFileSync(join(folder, 'history.jsonl'), `${lines.join('\n')}\n`);
+    writeFileSync(join(folder, 'broken.txt'), `${violations.join('\n')}\n`);
+    cpSync(this.#site.home.logs, join(folder, 'logs'), { recursive: true });
   }
 
   async #forgetLoad(): Promise<void> {

@@ -52,12 +52,21 @@ function cellsOf(row: Row): string[] {
 
 function troubles({ fault, violations }: Row): string[] {
   if (violations.length === 0) return [];
-  const more = violations.length - SHOWN_MAX;
+  const shown = byRule(violations);
+  const more = violations.length - shown.length;
   return [
     ...['', `${fault} broke ${violations.length} promises:`],
-    ...violations.slice(0, SHOWN_MAX).map((each) => `  ${each}`),
+    ...shown.map((each) => `  ${each}`),
     ...(more > 0 ? [`  and ${more} more`] : []),
   ];
+}
+
+/** The first ones, and of each rule one at least. */
+function byRule(violations: readonly string[]): string[] {
+  const ruleOf = (each: string): string => each.split(':')[0] ?? '';
+  const isFirst = (each: string, at: number): boolean =>
+    violations.findIndex((other) => ruleOf(other) === ruleOf(each)) === at;
+  return violations.filter((each, at) => isFirst(each, at) || at < SHOWN_MAX);
 }
 
 function seconds(ms: number): string {

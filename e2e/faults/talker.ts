@@ -95,10 +95,17 @@ export class Talker implements AsyncDisposable {
     this.tap[Symbol.dispose]();
   }
 
+  #joined(chat: string): void {
+    const group = this.#log.nameOf(chat);
+    const epoch = this.tap.queue.welcomed.get(group) ?? 0;
+    this.#log.add({ kind: 'joined', seenBy: 'text', epoch, client: this.name, group });
+  }
+
   async #read(): Promise<void> {
     for await (const event of this.client.events()) {
       if (event.kind !== 'message') {
         this.events.push(event);
+        if (event.kind === 'joined') this.#joined(event.chat);
         continue;
       }
       const group = this.#log.nameOf(event.chat);
