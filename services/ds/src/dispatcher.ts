@@ -5,7 +5,7 @@ import {
   PARTITIONS,
   traceOfFanOut,
 } from '@roost/bus/frames';
-import type { BusAnswer, BusEvent, Pair } from '@roost/bus/frames';
+import type { BusEvent, Pair } from '@roost/bus/frames';
 import type { Bell, Bus } from '@roost/bus/ports';
 import { inEach, isExporting, traceOf } from '@roost/bus/trace';
 import type { Trace } from '@roost/bus/trace';
@@ -19,9 +19,8 @@ import type { Faults } from './desk.ts';
 import { isBefore, nextStep } from './domain/numbering.ts';
 import { Patience } from './domain/patience.ts';
 import type { DsEvents } from './events.ts';
-import { handleDigest } from './fan-out.ts';
+import { noteGone } from './gone.ts';
 import { Leases } from './leases.ts';
-import { insertDeadQueues } from './store/dead-queues.ts';
 import {
   deleteUpTo,
   listHeads,
@@ -212,23 +211,10 @@ export class Dispatcher {
     );
     this.#ports.events.dispatched(events.length, performance.now() - began);
     const answer = decodeBusAnswer(answered);
-    await this.#noteGone(answer.gone);
+    await noteGone(this.#ports, this.#home, answer.gone);
     // Another hub's groups are none of ours, whatever the receiver says.
     const ours = answer.marks.filter(({ groupId }) => groupId.domain === this.#home);
     return new Map(ours.map(({ groupId, mark }) => [groupId.uuid, mark]));
-  }
-
-  /** Whoever lost its queue is proposed for removal by the next request that opens the group. */
-  async #noteGone(gone: BusAnswer['gone']): Promise<void> {
-    const ours = gone.filter(({ groupId }) => groupId.domain === this.#home);
-    if (ours.length === 0) return;
-    const { database, crypto, transportKey, events } = this.#ports;
-    events.queuesGone(ours.length);
-    const rows = ours.map(({ groupId, handle }) => ({
-      id: groupId.uuid,
-      digest: handleDigest({ crypto, transportKey }, handle),
-    }));
-    await insertDeadQueues(database, rows);
   }
 
   /** What another replica left behind when it died, and what we were rung for in vain. */
