@@ -7,10 +7,11 @@ import { dsEvents } from './events.ts';
 import { Leases } from './leases.ts';
 import { migrations } from './service.ts';
 import { commit, send, together } from './testing/deeds.fixture.ts';
+import { MortalHouse } from './testing/mortal-house.fixture.ts';
 import { openHouse, quiet } from './testing/house.fixture.ts';
 import type { House, HouseOptions } from './testing/house.fixture.ts';
 import { TestReceiver } from './testing/receiver.fixture.ts';
-import type { Person } from './testing/people.fixture.ts';
+import type { Person, Room } from './testing/people.fixture.ts';
 
 const LEASE_MS = 800;
 const ALL = Array.from({ length: 16 }, (_, partition) => partition);
@@ -159,3 +160,35 @@ test('beyond its bound the outbox takes nothing more, loses nothing, and takes a
   const heard = receiver.queueOf(ben.handle).filter(({ kind }) => kind === 'application');
   expect(heard).toHaveLength(13);
 });
+
+test('who freezes with a batch in hand is relieved in seconds, and does no harm when it wakes', async () => {
+  const mortal = stack.use(await MortalHouse.open());
+  const { database, receiver } = mortal;
+  await mortal.start(['dispatch.read'], 0, 'SIGSTOP');
+  const dispatch = { leaseMs: LEASE_MS };
+  const live = stack.use(await openHouse({ database, receiver, replica: 'live', dispatch }));
+  const scenes: { room: Room; ann: Person; ben: Person }[] = [];
+  for (const at of [0, 1, 2, 3, 4, 5]) {
+    const { room, people } = await together(live, `ann${at}`, `ben${at}`);
+    const [ann, ben] = people as [Person, Person];
+    scenes.push({ room, ann, ben });
+    await send(live, ann, room, 'one');
+  }
+  await mortal.frozen();
+  const began = performance.now();
+  for (const { ann, room } of scenes) await send(live, ann, room, 'two');
+  await quiet(live);
+  expect(performance.now() - began).toBeLessThan(8_000);
+  const heard = () => scenes.map(({ ben }) => receiver.queueOf(ben.handle).map(({ kind }) => kind));
+  const before = heard();
+  mortal.thaw();
+  for (const { ann, room } of scenes) await send(live, ann, room, 'three');
+  await quiet(live);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect(heard()).toEqual(before.map((kinds) => [...kinds, 'application']));
+  expect(before.map((kinds) => kinds.filter((kind) => kind === 'application').length)).toEqual(
+    scenes.map(() => 2),
+  );
+  expect(receiver.gaps).toEqual([]);
+  await live[Symbol.asyncDispose]();
+}, 60_000);

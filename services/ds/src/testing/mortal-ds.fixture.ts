@@ -1,4 +1,4 @@
-// A DS in a process of its own, which ends itself by SIGKILL at the step that it is told. Orders are lines
+// A DS in a process of its own, which ends itself by SIGKILL (or freezes by SIGSTOP) at the step that it is told. Orders are lines
 // of JSON on its standard input; its bus is a connection to whoever gave them, one for each batch.
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
@@ -18,11 +18,11 @@ import { dsDefaults } from '../config.ts';
 import type { FaultPoint } from '../desk.ts';
 import { openDs } from '../service.ts';
 import { home } from './house.fixture.ts';
-import type { Order, Place } from './mortal-house.fixture.ts';
+import type { Doom, Order, Place } from './mortal-house.fixture.ts';
 
 /** How many were about to be made. */
 let statements = 0;
-let doom: { readonly points: readonly FaultPoint[]; left: number } | undefined;
+let doom: { readonly points: readonly FaultPoint[]; left: number; signal: Doom } | undefined;
 
 /** Synchronous, so that not one instruction of ours follows. */
 function faults(point: FaultPoint): void {
@@ -30,7 +30,11 @@ function faults(point: FaultPoint): void {
   if (doom?.points.includes(point) !== true) return;
   if (doom.left === 0) {
     writeSync(1, `${JSON.stringify({ point, statements })}\n`);
-    process.kill(process.pid, 'SIGKILL');
+    const { signal } = doom;
+    // Who was frozen and wakes again goes on.
+    doom = undefined;
+    process.kill(process.pid, signal);
+    return;
   }
   doom.left--;
 }
@@ -86,5 +90,5 @@ process.stdout.write('born\n');
 for await (const line of createInterface({ input: process.stdin })) {
   const order = JSON.parse(line) as Order;
   if (order.kind === 'open') stack.use(await open(order.place));
-  else doom = { points: order.points, left: order.after };
+  else doom = { points: order.points, left: order.after, signal: order.signal };
 }

@@ -31,7 +31,15 @@ export interface Place {
 
 export type Order =
   | { readonly kind: 'open'; readonly place: Place }
-  | { readonly kind: 'doom'; readonly points: readonly FaultPoint[]; readonly after: number };
+  | {
+      readonly kind: 'doom';
+      readonly points: readonly FaultPoint[];
+      readonly after: number;
+      readonly signal: Doom;
+    };
+
+/** What becomes of it at a step: the end, or a sleep that others may end. */
+export type Doom = 'SIGKILL' | 'SIGSTOP';
 
 /** The step that was the last, and how many statements had been about to be made by then. */
 export interface Death {
@@ -66,6 +74,10 @@ class Process {
     const { value, done } = await this.#lines.next();
     if (done === true) throw new Error('the process ended too early');
     return value;
+  }
+
+  thaw(): void {
+    this.#child.kill('SIGCONT');
   }
 
   /** By what it ended. */
@@ -109,12 +121,16 @@ export class MortalHouse implements AsyncDisposable {
   }
 
   /** Starts the next DS where the last one ended; it dies at the first of these steps after so many. */
-  async start(points: readonly FaultPoint[] = [], after = 0): Promise<DeliveryClient> {
+  async start(
+    points: readonly FaultPoint[] = [],
+    after = 0,
+    signal: Doom = 'SIGKILL',
+  ): Promise<DeliveryClient> {
     const process = this.#next;
     this.#current = process;
     this.#next = new Process(this.#folder);
     await process.hear();
-    process.tell({ kind: 'doom', points, after });
+    process.tell({ kind: 'doom', points, after, signal });
     const { receiver, database } = this;
     const keys = { transportKey: toHex(receiver.transportKey), hubKey: toHex(hubKey) };
     const place = { database: database.config, bus: this.#path, ...keys };
@@ -134,6 +150,15 @@ export class MortalHouse implements AsyncDisposable {
     this.#channel?.[Symbol.dispose]();
     await this.#alone();
     return death;
+  }
+
+  /** Waits until the DS sleeps at the step that it was told. */
+  async frozen(): Promise<void> {
+    await this.#current?.hear();
+  }
+
+  thaw(): void {
+    this.#current?.thaw();
   }
 
   /** Ends the DS as an operator does. */
