@@ -30,6 +30,11 @@ const UNTOLD = [
   'user_agent',
   'peer.address',
   'guid:x-client-trace-id',
+  'request_size',
+  'response_size',
+  'grpc.message',
+  'grpc.authority',
+  'downstream_cluster',
 ];
 
 export function collectorOf({ tracing }: EdgeConfig): Json[] {
