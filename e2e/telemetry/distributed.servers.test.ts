@@ -9,6 +9,9 @@ import type { ExportedSpan } from './otlp.ts';
 import { isSending, messageTraces, namesIn, pathTo, talk } from './story.fixture.ts';
 import { printTrace, traces } from './tree.ts';
 
+/** A homeserver of nine processes, on a machine that has other things to do. */
+const PATIENCE_MS = 180_000;
+
 let collector: Collector;
 let home: Homeserver;
 let message: readonly ExportedSpan[];
@@ -24,7 +27,7 @@ beforeAll(async () => {
   await home.stop();
   await home.edge.stop();
   message = messageTraces(collector.spans)[0] ?? [];
-});
+}, PATIENCE_MS);
 afterAll(async () => {
   await home[Symbol.asyncDispose]();
   await collector[Symbol.asyncDispose]();

@@ -19,6 +19,9 @@ import { Detour } from './detour.ts';
 const ADDRESS = '127.0.0.77';
 const SERVICES = ['as', 'aas', 'qs', 'ds'] as const;
 
+/** A homeserver of nine processes, on a machine that has other things to do. */
+const PATIENCE_MS = 180_000;
+
 let collector: Collector;
 let home: Homeserver;
 let known: Known;
@@ -68,7 +71,7 @@ beforeAll(async () => {
     const said = readFileSync(join(Run.current().folder, file), 'utf8');
     logs.set(name, `${logs.get(name) ?? ''}${said}`);
   }
-});
+}, PATIENCE_MS);
 afterAll(async () => {
   await home[Symbol.asyncDispose]();
   await collector[Symbol.asyncDispose]();
