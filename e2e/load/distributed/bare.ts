@@ -37,15 +37,15 @@ export async function measureBare(bench: DistributedBench, ground: Ground): Prom
   const count = bench.quick ? COUNT_QUICK : COUNT;
   const alone = bench.quick ? ALONE_QUICK : ALONE;
   bench.progress('bare Envoy');
-  const rows = [await measureEnvoy(echo.port, count, alone)];
+  const rows = [await measureEnvoy(echo, count, alone)];
   bench.progress('bare NATS');
   await using nats = new Nats(natsOf('ds'));
-  rows.push(await measureNats(new NatsBus(nats), ground, count, alone));
+  rows.push(await measureNats(new NatsBus(nats, new Uint8Array(32)), ground, count, alone));
   return rows;
 }
 
-async function measureEnvoy(port: number, count: number, alone: number): Promise<Row> {
-  await using envoy = await openBareEnvoy(port);
+async function measureEnvoy(echo: Echo, count: number, alone: number): Promise<Row> {
+  await using envoy = await openBareEnvoy(echo.port);
   await using clients = startClients();
   const call: Outgoing = {
     ...{ path: '/bare.Echo/Echo', request: crypto.random(REQUEST_BYTES) },
@@ -57,15 +57,18 @@ async function measureEnvoy(port: number, count: number, alone: number): Promise
     return await clients.call(inFlight);
   };
   await make(WARM, IN_FLIGHT);
-  const [began, cpu] = [performance.now(), processCpu(envoy.pid)];
+  const began = performance.now();
+  const before = [processCpu(envoy.pid), processCpu(echo.pid)];
   await make(count, IN_FLIGHT);
   const seconds = (performance.now() - began) / 1_000;
-  const spent = ((processCpu(envoy.pid) - cpu) / count) * 1e6;
+  const [edge, server] = [processCpu(envoy.pid), processCpu(echo.pid)].map(
+    (after, at) => ((after - (before[at] ?? 0)) / count) * 1e6,
+  );
   const { times } = await make(alone, 1);
   return {
     what: 'bare echo through an Envoy with TLS',
     figure:
-      `${round(count / seconds)}/s, ${round(spent)} us CPU of Envoy each; ` +
+      `${round(count / seconds)}/s, ${round(edge ?? 0)} us CPU of Envoy and ${round(server ?? 0)} of the echo in Node each; ` +
       `alone ${show(times.map(([from, to]) => Number(to - from) / 1e6))}`,
   };
 }
@@ -123,7 +126,12 @@ function batch(): Uint8Array {
   return encodeBusBatch({ source: domain, events: [{ kind: 'event', ...place, sealed }] });
 }
 
-async function startEcho(task: EchoTask) {
+interface Echo extends AsyncDisposable {
+  readonly port: number;
+  readonly pid: number;
+}
+
+async function startEcho(task: EchoTask): Promise<Echo> {
   const child = fork(new URL('./echo-process.ts', import.meta.url), {
     serialization: 'advanced',
     execArgv: ['--disable-warning=ExperimentalWarning'],
@@ -133,7 +141,7 @@ async function startEcho(task: EchoTask) {
   const [answer] = (await once(child, 'message')) as [EchoAnswer];
   assert(answer.port > 0, 'the echo listens');
   return {
-    port: answer.port,
+    ...{ port: answer.port, pid: child.pid ?? 0 },
     [Symbol.asyncDispose]: async () => {
       child.kill('SIGKILL');
       await ended;

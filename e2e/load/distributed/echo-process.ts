@@ -27,7 +27,8 @@ function echo(stream: ServerHttp2Stream): void {
 }
 
 process.on('message', ({ nats: options }: EchoTask) => {
-  if (options !== undefined) new NatsBus(new Nats(options)).serve(async (bytes) => bytes);
+  if (options !== undefined)
+    new NatsBus(new Nats(options), new Uint8Array(32)).serve(async (bytes) => bytes);
   const server = createServer();
   server.on('stream', echo);
   server.listen(0, '127.0.0.1', () => {

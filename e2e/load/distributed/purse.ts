@@ -1,7 +1,8 @@
+import { isTransient } from '@roost/client/lanes';
 import type { Account } from '@roost/client/state';
 import { assert } from '@roost/core/assert';
 import { clientWire } from '@roost/core/ids';
-import { DAY_MS, systemClock } from '@roost/core/time';
+import { DAY_MS, sleep, systemClock } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { connectTo, type Door } from '@roost/e2e/door';
 import { Witness } from '@roost/e2e/witness';
@@ -34,7 +35,7 @@ export class Purse {
   }
 
   static async open(door: Door): Promise<Purse> {
-    await using person = await Witness.come(door, 'bench');
+    await using person = await register(door);
     return new Purse(await person.account(), door);
   }
 
@@ -100,3 +101,18 @@ export class Purse {
     return this.#raw.slice(0, count);
   }
 }
+
+/** Processes that have just started, on a busy machine, may be late once. */
+async function register(door: Door): Promise<Witness> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await Witness.come(door, `bench${attempt}`);
+    } catch (error) {
+      if (attempt === ATTEMPTS_MAX || !isTransient(error)) throw error;
+      await sleep(RETRY_MS);
+    }
+  }
+}
+
+const ATTEMPTS_MAX = 5;
+const RETRY_MS = 2_000;
