@@ -8,6 +8,8 @@ import { Nats as Servers } from '@roost/e2e/servers/nats';
 
 export const MIB = 1 << 20;
 export const batch = utf8('batch');
+/** Of those who send and those who receive. */
+export const busKey = crypto.random(32);
 export const soon = { timeoutMs: 5_000 };
 
 /** Subjects of a test's own. */
@@ -73,10 +75,10 @@ export class Cluster implements AsyncDisposable {
     const replicas = [];
     for (const handler of handlers) {
       const replica = await this.connected('qs', prefix);
-      replicas.push({ nats: replica, served: new NatsBus(replica).serve(handler) });
+      replicas.push({ nats: replica, served: new NatsBus(replica, busKey).serve(handler) });
     }
     await settled();
-    return { prefix, nats, bus: new NatsBus(nats), replicas };
+    return { prefix, nats, bus: new NatsBus(nats, busKey), replicas };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

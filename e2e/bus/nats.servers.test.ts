@@ -5,7 +5,7 @@ import { NatsBus } from '@roost/bus/nats-bus';
 import type { NatsUser } from '@roost/bus/nats-users';
 import { sleep } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
-import { batch, Cluster, MIB, newPrefix, settled, soon, until } from './nats.fixture.ts';
+import { batch, busKey, Cluster, MIB, newPrefix, settled, soon, until } from './nats.fixture.ts';
 
 const secretKey = crypto.random(32);
 let cluster: Cluster;
@@ -70,6 +70,33 @@ test('what fails at the receiver, is late or is given up, ends so', async () => 
   const given = bus.request(0, batch, { ...soon, signal: abort.signal });
   abort.abort();
   await expect(given).rejects.toThrow('given up');
+});
+
+test('what has no tag of the sender is not handled, and a made-up answer is not believed', async () => {
+  let handled = 0;
+  const { bus, prefix, nats } = await cluster.bus(async (bytes) => {
+    handled++;
+    return bytes;
+  });
+  const subject = `${prefix}.fanout.0`;
+  const connection = nats.here();
+  for (const forged of [crypto.random(400), crypto.random(5), new Uint8Array(0)]) {
+    const answer = await connection?.request(subject, forged, { timeout: 5_000 });
+    expect(answer?.headers?.has('roost-failed')).toBe(true);
+  }
+  const stranger = new NatsBus(nats, crypto.random(32));
+  await expect(stranger.request(0, batch, soon)).rejects.toThrow('could not take it');
+  expect(handled).toBe(0);
+  expect(await bus.request(0, batch, soon)).toEqual(batch);
+
+  const liar = newPrefix();
+  const raw = await cluster.raw('qs', liar);
+  const callback = (_: Error | null, message: { respond(data: Uint8Array): boolean }): void =>
+    void message.respond(crypto.random(200));
+  raw.subscribe(`${liar}.fanout.*`, { queue: 'qs', callback });
+  await settled();
+  const sender = new NatsBus(await cluster.connected('ds', liar), busKey);
+  await expect(sender.request(0, batch, soon)).rejects.toThrow('not of the receiver');
 });
 
 test('a replica works on so much at once and sends back what is too much', async () => {
@@ -202,7 +229,7 @@ test('who gives a wrong password stays outside, and comes in once it is right', 
   await until(() => sentences.length > 0);
   expect(nats.isThere()).toBe(false);
   expect(nats.why()).toContain('AuthorizationError');
-  await expect(new NatsBus(nats).request(0, batch, soon)).rejects.toThrow('NATS is away');
+  await expect(new NatsBus(nats, busKey).request(0, batch, soon)).rejects.toThrow('NATS is away');
   await nats[Symbol.asyncDispose]();
 });
 

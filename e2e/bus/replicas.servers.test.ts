@@ -24,9 +24,10 @@ import {
   type TestClient,
   type World,
 } from '@roost/qs/world.fixture';
-import { Cluster, newPrefix, until } from './nats.fixture.ts';
+import { busKey, Cluster, newPrefix, until } from './nats.fixture.ts';
 
-const SOON_MS = 2_000;
+/** Far below the slow polls, which make up for lost rings. */
+const SOON_MS = 10_000;
 const secretKey = crypto.random(32);
 const prefix = newPrefix();
 let cluster: Cluster;
@@ -42,10 +43,10 @@ beforeAll(async () => {
   const open = async () => {
     const nats = await cluster.connected('qs', prefix);
     const bell = new NatsBell(nats, { service: 'qs', secretKey });
-    return await openReplica(world, { bus: new NatsBus(nats), bell });
+    return await openReplica(world, { bus: new NatsBus(nats, busKey), bell });
   };
   replicas = [await open(), await open()];
-  ds = new NatsBus(await cluster.connected('ds', prefix));
+  ds = new NatsBus(await cluster.connected('ds', prefix), busKey);
 });
 afterAll(async () => {
   await Promise.all(replicas.map((each) => each.close()));
@@ -191,7 +192,7 @@ test('repeated, reordered and undecodable deliveries by hand do what the marks s
   expect(markOf(await deliver(event(5)), groupId)).toEqual(pair(5));
 
   // Not the DS: what it sends reaches nobody.
-  const intruder = new NatsBus(await cluster.connected('qs', prefix));
+  const intruder = new NatsBus(await cluster.connected('qs', prefix), busKey);
   const forged = send({ ...world, bus: intruder }, [event(6)]);
   await expect(forged).rejects.toMatchObject({ reason: 'UNAVAILABLE' });
   expect(markOf(await deliver(event(5)), groupId)).toEqual(pair(5));

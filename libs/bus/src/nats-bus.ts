@@ -1,3 +1,5 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { concat } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import {
   headers,
@@ -14,14 +16,18 @@ type Handler = (batch: Uint8Array) => Promise<Uint8Array>;
 
 /**
  * The bus over NATS: a request on a subject per partition, to whichever replica of the receiver takes it. Whoever sends
- * keeps what it sent until it is answered, so that everything here may get lost.
+ * keeps what it sent until it is answered, so that everything here may get lost. Batches and answers carry a tag under the
+ * key that sender and receiver share: a mark that NATS made up could delete what never arrived.
  */
 export class NatsBus implements Bus {
   readonly #nats: Nats;
+  readonly #key: Uint8Array;
   #waiting = 0;
 
-  constructor(nats: Nats) {
+  /** `key` has 32 bytes. */
+  constructor(nats: Nats, key: Uint8Array) {
     this.#nats = nats;
+    this.#key = key;
   }
 
   async request(
@@ -35,11 +41,15 @@ export class NatsBus implements Bus {
     if (signal?.aborted === true) throw away('the request was given up');
     return await inSpan('bus request', 'sends', async () => {
       const subject = `${this.#nats.prefix}.${FANOUT}.${partition}`;
-      const asked = connection.request(subject, batch, { timeout: timeoutMs, ...traced() });
+      const tag = tagOf(this.#key, 'batch', batch);
+      const asked = connection.request(subject, concat(batch, tag), {
+        timeout: timeoutMs,
+        ...traced(),
+      });
       this.#waiting++;
       try {
         const given = { 'the request was given up': signal, 'NATS was lost': this.#nats.lost };
-        return answerOf(await unlessAborted(asked, given));
+        return answerOf(await unlessAborted(asked, given), this.#key, tag);
       } catch (error) {
         if (error instanceof Failure) throw error;
         const nobody = error instanceof NoRespondersError || isNoResponders(error);
@@ -51,7 +61,7 @@ export class NatsBus implements Bus {
   }
 
   serve(handler: Handler): { close(): Promise<void> } {
-    const work = new Work(handler);
+    const work = new Work(handler, this.#key);
     let subscription: Subscription | undefined;
     const attachment = (connection: NatsConnection): void => {
       subscription = connection.subscribe(`${this.#nats.prefix}.${FANOUT}.*`, {
@@ -77,11 +87,13 @@ export class NatsBus implements Bus {
 /** What a process works on: so much at once, a little that waits, and the rest is sent back. */
 class Work {
   readonly #handler: Handler;
+  readonly #key: Uint8Array;
   readonly #running = new Set<Promise<void>>();
   readonly #waiting: Msg[] = [];
 
-  constructor(handler: Handler) {
+  constructor(handler: Handler, key: Uint8Array) {
     this.#handler = handler;
+    this.#key = key;
   }
 
   take(message: Msg): void {
@@ -96,7 +108,7 @@ class Work {
   }
 
   #run(message: Msg): void {
-    const answering = answer(message, this.#handler).finally(() => {
+    const answering = answer(message, this.#handler, this.#key).finally(() => {
       this.#running.delete(answering);
       const next = this.#waiting.shift();
       if (next !== undefined) this.#run(next);
@@ -113,14 +125,16 @@ const RUNNING_MAX = 16;
 const HELD_MAX = 32;
 const FAILED = 'roost-failed';
 
-async function answer(message: Msg, handler: Handler): Promise<void> {
+async function answer(message: Msg, handler: Handler, key: Uint8Array): Promise<void> {
   const trace = message.headers?.get('traceparent');
   try {
+    // A copy of its own: what the connection has read goes on to be read.
+    const { body: batch, tag } = untagged(message.data.slice());
+    if (!isTagged(key, 'batch', tag, batch)) throw away('it is not of the sender');
     const answered = await continueTrace(trace, () =>
-      // A copy of its own: what the connection has read goes on to be read.
-      inSpan('bus serve', 'receives', () => handler(message.data.slice())),
+      inSpan('bus serve', 'receives', () => handler(batch)),
     );
-    message.respond(answered);
+    message.respond(concat(answered, tagOf(key, 'answer', tag, answered)));
   } catch {
     // The handler has told of it.
     fail(message);
@@ -138,10 +152,37 @@ function fail(message: Msg): void {
   }
 }
 
-function answerOf(message: Msg): Uint8Array {
+function answerOf(message: Msg, key: Uint8Array, asked: Uint8Array): Uint8Array {
   if (message.headers?.has(FAILED) === true) throw away('the receiver could not take it');
-  return message.data.slice();
+  const { body, tag } = untagged(message.data.slice());
+  if (!isTagged(key, 'answer', tag, asked, body)) throw away('the answer is not of the receiver');
+  return body;
 }
+
+function untagged(bytes: Uint8Array) {
+  const at = Math.max(0, bytes.length - TAG_BYTES);
+  return { body: bytes.subarray(0, at), tag: bytes.subarray(at) };
+}
+
+/** An answer is bound to what was asked by its tag. */
+function tagOf(key: Uint8Array, what: 'batch' | 'answer', ...parts: readonly Uint8Array[]) {
+  const hmac = createHmac('sha256', key).update(`Roost 1.0 bus ${what} `);
+  for (const part of parts) hmac.update(part);
+  return hmac.digest();
+}
+
+function isTagged(...[key, what, tag, ...parts]: Tagged): boolean {
+  return tag.length === TAG_BYTES && timingSafeEqual(tagOf(key, what, ...parts), tag);
+}
+
+type Tagged = [
+  key: Uint8Array,
+  what: 'batch' | 'answer',
+  tag: Uint8Array,
+  ...parts: readonly Uint8Array[],
+];
+
+const TAG_BYTES = 32;
 
 function traced() {
   const trace = traceparent();

@@ -52,7 +52,7 @@ export function programOf(faults?: Faults): ServiceProgram<Config, Connections> 
         {
           ...{ ...basics, transportKey, hubKey, incarnation },
           ...{
-            bus: new NatsBus(nats),
+            bus: new NatsBus(nats, transportKey),
             bell: new NatsBell(nats, { service: 'ds', secretKey: hubKey }),
           },
           ...(faults === undefined ? {} : { faults }),

@@ -44,11 +44,15 @@ export const program: ServiceProgram<Config, Connections> = {
       ...{ crypto, clock, isPrivateAllowed, authority: undefined },
       ...{ privateKey: await secret('push'), subject: `https://${domain}` },
     });
+    const transportKey = await secret('transport');
     return await openQs(
       { domain, secretKey },
       {
-        ...{ ...basics, push, transportKey: await secret('transport') },
-        ...{ bus: new NatsBus(nats), bell: new NatsBell(nats, { service: 'qs', secretKey }) },
+        ...{ ...basics, push, transportKey },
+        ...{
+          bus: new NatsBus(nats, transportKey),
+          bell: new NatsBell(nats, { service: 'qs', secretKey }),
+        },
       },
     );
   },
