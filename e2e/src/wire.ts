@@ -89,7 +89,10 @@ export class Wire {
     let message: Uint8Array | undefined;
     let status = statusIn((name) => textOf(response.headers[name]));
     response.on('error', ignore);
+    // What is no gRPC-web at all tells its status alone.
+    const isFramed = response.headers['content-type']?.startsWith('application/grpc') === true;
     response.on('data', (chunk: Buffer) => {
+      if (!isFramed) return;
       for (const each of deframer.push(Uint8Array.from(chunk))) {
         if (each.kind === 'message') message ??= each.bytes;
         else status = statusIn((name) => each.trailers.get(name));
