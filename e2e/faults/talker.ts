@@ -46,9 +46,9 @@ export class Talker implements AsyncDisposable {
     const store = new MemoryStore();
     const reports: unknown[] = [];
     const report = (error: unknown): void => void reports.push(error);
-    const client = await Client.register({
-      ...{ store, transport: tap, crypto, report, userName: name },
-    });
+    const client = await patiently(() =>
+      Client.register({ store, transport: tap, crypto, report, userName: name }),
+    );
     const account = await store.get('account/self');
     assert(account !== undefined, 'who came has an account');
     tap.queue.open(decodeRecord<Account>(account).queueKey.privateKey);
@@ -112,6 +112,17 @@ export class Talker implements AsyncDisposable {
       const what = wordsOf(event.text);
       const message = { client: this.name, group, level: 'text' as const, what };
       this.#log.add({ kind: 'arrived', ...message });
+    }
+  }
+}
+
+/** Registration goes on where it was interrupted; what was struck last may still be on its way back. */
+async function patiently<T>(ask: () => Promise<T>): Promise<T> {
+  for (const end = Date.now() + PATIENCE_MS; ; await sleep(500)) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof Failure) || Date.now() > end) throw error;
     }
   }
 }
