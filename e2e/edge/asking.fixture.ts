@@ -67,16 +67,17 @@ export class Asker implements Disposable {
    */
   #sessionFor(body: Uint8Array): { readonly session: ClientHttp2Session } & Disposable {
     if (body.length > LONG) {
-      const session = this.#connect();
+      const session = this.connection();
       return { session, [Symbol.dispose]: () => session.destroy() };
     }
     if (this.#session === undefined || this.#session.closed || this.#session.destroyed) {
-      this.#session = this.#connect();
+      this.#session = this.connection();
     }
     return { session: this.#session, [Symbol.dispose]: ignore };
   }
 
-  #connect(): ClientHttp2Session {
+  /** A connection of its own, for who looks at frames. */
+  connection(): ClientHttp2Session {
     const { address, ca } = this.#door;
     return connect(`https://${address}`, { ca }).on('error', ignore);
   }

@@ -121,10 +121,21 @@ const LIMITS = {
   },
 };
 
-/** What only we may say; removed before anything looks at it. */
+/**
+ * What only we may say, removed before anything looks at it; and what proxies in front might have written, as nobody
+ * here reads it.
+ */
 function strip(): Json {
-  const exact = ['roost-token-class', 'traceparent', 'tracestate', 'baggage', 'b3', 'x-request-id'];
-  const prefixes = ['x-envoy-', 'x-forwarded-', 'x-b3-', 'x-ot-'];
+  const exact = [
+    'roost-token-class',
+    'traceparent',
+    'tracestate',
+    'baggage',
+    'b3',
+    'forwarded',
+    'via',
+  ];
+  const prefixes = ['x-', 'cf-', 'true-client-', 'fastly-'];
   return extension(
     'envoy.http.early_header_mutation.header_mutation',
     'envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation',

@@ -13,7 +13,7 @@ import type { Json } from './typed.ts';
 export function localReplies(): Json {
   const mappers = [
     // The limits by address write their own headers; what is left to do is to take away the status and the body.
-    mapper(has('RL'), undefined),
+    mapper(status(429), undefined),
     mapper(status(404), statusOf(unknownMethod())),
     mapper(or(status(408), status(504)), TOO_LATE),
     mapper(or(status(400), status(431)), statusOf(new Failure('MALFORMED', 'not a call of HTTP'))),
@@ -64,10 +64,6 @@ function compared(op: string, code: number): Json {
   // The runtime key is Envoy's way to change a number later; nobody sets it.
   const value = { default_value: code, runtime_key: 'roost.unset' };
   return { status_code_filter: { comparison: { op, value } } };
-}
-
-function has(...flags: string[]): Json {
-  return { response_flag_filter: { flags } };
 }
 
 function and(...filters: Json[]): Json {
