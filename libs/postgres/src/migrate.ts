@@ -56,6 +56,10 @@ export async function assertDomain(
         values: [domain],
       });
     }
+    const [table] = await tx.query<{ found: string | null }>({
+      text: `SELECT to_regclass('homeserver')::text AS found`,
+    });
+    if ((table?.found ?? null) === null) return [];
     return await tx.query<{ domain: string }>({ text: 'SELECT domain FROM homeserver' });
   });
   const [kept] = found;

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { CannotStart } from '@roost/core/cannot-start';
+import { errorCode } from '@roost/core/error-code';
 import { Failure } from '@roost/core/failure';
 import { parseDomain } from '@roost/core/ids';
 import { z } from 'zod';
@@ -17,30 +18,30 @@ export function readEnvironment<Shape extends z.ZodObject>(
   schema: Shape,
   environment: Environment,
 ): z.output<Shape> {
-  const given = Object.fromEntries(
-    Object.keys(schema.shape).flatMap((name) => {
-      const value = environment[name] || readFileOf(name, environment[`${name}_FILE`]);
-      return value ? [[name, value]] : [];
-    }),
-  );
-  const parsed = schema.safeParse(given);
-  if (parsed.success) return parsed.data;
-  const sentences = parsed.error.issues.map(({ path, message }) => {
-    const name = String(path[0]);
-    return `${name} is ${given[name] === undefined ? 'not set' : 'wrong'}: give ${message}.`;
-  });
-  throw new CannotStart(sentences.join('\n'));
-}
-
-function readFileOf(name: string, path: string | undefined): string | undefined {
-  if (!path) return undefined;
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch (error) {
-    throw new CannotStart(`${name}_FILE: ${path} cannot be read (${String(error)})`, {
-      cause: error,
-    });
+  const sentences: string[] = [];
+  const given: Record<string, string> = {};
+  for (const name of Object.keys(schema.shape)) {
+    const file = environment[`${name}_FILE`];
+    try {
+      const value = environment[name] || (file ? readFileSync(file, 'utf8').trim() : undefined);
+      if (value) given[name] = value;
+    } catch (error) {
+      sentences.push(
+        `${name}_FILE: ${file} cannot be read (${errorCode(error) ?? String(error)}).`,
+      );
+    }
   }
+  const unread = new Set(sentences.map((sentence) => sentence.split('_FILE:')[0]));
+  const parsed = schema.safeParse(given);
+  if (parsed.success && sentences.length === 0) return parsed.data;
+  for (const { path: at, message } of parsed.error?.issues ?? []) {
+    const name = String(at[0]);
+    if (unread.has(name)) continue;
+    sentences.push(
+      `${name} is ${given[name] === undefined ? 'not set' : 'wrong'}: give ${message}.`,
+    );
+  }
+  throw new CannotStart(sentences.join('\n'));
 }
 
 /** A variable that `parse` understands; `remedy` says what to give: "host:port, such as …". */

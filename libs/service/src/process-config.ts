@@ -1,5 +1,15 @@
-import { integer, homeDomain, level, list, listenAddress, path, variable } from './config.ts';
-import type { ProcessConfig } from './process.ts';
+import { isIP } from 'node:net';
+import {
+  homeDomain,
+  integer,
+  level,
+  list,
+  listenAddress,
+  parseListenAddress,
+  path,
+  variable,
+} from './config.ts';
+import type { ProcessConfig } from './program.ts';
 import { z } from 'zod';
 
 /** The variables of every service process; `processConfig` makes of them what it is told. */
@@ -13,7 +23,7 @@ export const processVariables = {
   ROOST_DATABASE_URL: variable('postgres://user:password@host:port/database', (text) =>
     URL.canParse(text) && /^postgres(ql)?:/.test(text) ? text : undefined,
   ),
-  ROOST_DATABASE_CONNECTIONS: integer(2, 500).default(10),
+  ROOST_DATABASE_CONNECTIONS: integer(3, 500).default(10),
   ROOST_SECRETS: path,
   ROOST_LOG_LEVEL: level.default('info'),
   ROOST_DRAIN_MS: integer(0, 600_000).default(5_000),
@@ -34,9 +44,15 @@ export function processConfig(read: z.output<typeof schema>): ProcessConfig {
   };
 }
 
-/** `host:port`, several with commas between. */
-export const addresses = list('host:port, several with commas between', (text) =>
-  /^(\[[0-9a-f:.]+\]|[a-z0-9.-]+):\d{1,5}$/i.test(text),
+/** One `name:port`, or several `ip:port` of one kind: what gRPC's own balancer takes. */
+export const addresses = variable(
+  'name:port (all addresses of the name take turns), or several ip:port with commas between',
+  (text) => {
+    const all = text.split(',').map((each) => each.trim());
+    const kinds = new Set(all.map((each) => isIP(parseListenAddress(each)?.host ?? '')));
+    const isEach = all.every((each) => parseListenAddress(each) !== undefined);
+    return isEach && (all.length === 1 || (kinds.size === 1 && !kinds.has(0))) ? all : undefined;
+  },
 );
 
 /** The variables of a process that uses NATS; `natsConfig` makes of them what the bus is told. */

@@ -60,6 +60,7 @@ interface Connections extends Readonly<Record<string, Connection>> {
 export const program: ServiceProgram<Config, Connections> = {
   name: 'aas',
   migrations,
+  secrets: ['aas'],
   readConfig,
   async connect({ domain, redis: { caFile, ...redis }, asAddresses }, { tls, secret, log }) {
     const ca = await readCaFile('ROOST_REDIS_CA', caFile);

@@ -33,6 +33,7 @@ type Connections = { readonly nats: Awaited<ReturnType<typeof openNats>> };
 export const program: ServiceProgram<Config, Connections> = {
   name: 'as',
   migrations,
+  secrets: ['as'],
   readConfig,
   connect: async ({ nats }, { log }) => ({ nats: await openNats('as', nats, log) }),
   async open({ domain, registration }, basics, { nats }) {

@@ -43,6 +43,7 @@ export function programOf(faults?: Faults): ServiceProgram<Config, Connections> 
   return {
     name: 'ds',
     migrations,
+    secrets: ['transport', 'hub'],
     readConfig,
     connect: async ({ nats }, { log }) => ({ nats: await openNats('ds', nats, log) }),
     async open({ domain, incarnation, outbox }, basics, { nats }) {

@@ -35,6 +35,7 @@ type Connections = { readonly nats: Awaited<ReturnType<typeof openNats>> };
 export const program: ServiceProgram<Config, Connections> = {
   name: 'qs',
   migrations,
+  secrets: ['qs', 'push', 'transport'],
   readConfig,
   connect: async ({ nats }, { log }) => ({ nats: await openNats('qs', nats, log) }),
   async open({ domain, isPrivateAllowed }, basics, { nats }) {

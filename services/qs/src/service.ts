@@ -34,7 +34,9 @@ export interface QsPorts {
 
 export interface QsService {
   readonly bindings: ServiceBinding[];
-  /** Asks listeners to leave, waits for them a moment, then ends what is under way. */
+  /** Asks listeners to leave, and waits for them a moment. */
+  drain(): Promise<void>;
+  /** Drains, and ends what is under way. */
   close(): Promise<void>;
 }
 
@@ -81,12 +83,16 @@ export async function openQs(config: QsConfig, ports: QsPorts): Promise<QsServic
     poll(database, listeners),
   );
 
+  const drain = async (): Promise<void> => {
+    listeners.drain();
+    if (listeners.count > 0) await listeners.emptied(limits.drainMs);
+    listeners.endAll();
+  };
   return {
     bindings: [binding],
+    drain,
     async close() {
-      listeners.drain();
-      if (listeners.count > 0) await listeners.emptied(limits.drainMs);
-      listeners.endAll();
+      await drain();
       stop.abort();
       observed[Symbol.dispose]();
       await Promise.all([served.close(), pusher.close(), sweeping, polling]);
