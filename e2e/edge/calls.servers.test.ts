@@ -181,7 +181,7 @@ async function recordHeaders(seen: IncomingHttpHeaders[]): Promise<AsyncDisposab
   const sessions = new Set<{ destroy(): void }>();
   service.on('session', (session) => sessions.add(session));
   service.on('stream', (stream, headers) => {
-    if (headers[':path'] === SEND) seen.push(headers);
+    if (headers[':path'] === SEND || headers[':path'] === SLOW) seen.push(headers);
     stream.respond({ 'content-type': 'application/grpc', 'grpc-status': '0' }, { endStream: true });
   });
   service.listen(port, '127.0.0.1');
@@ -226,6 +226,13 @@ test('what only the edge may say is not taken from a client, nor is a client tol
       ...['roost-token-class', 'te', 'x-forwarded-proto'],
     ]);
     expect(told).toMatchObject({ 'roost-token-class': 'general', 'x-forwarded-proto': 'https' });
+
+    // Where nothing is to pay the gate is not asked, and overwrites nothing.
+    await asker.ask(way, { path: SLOW, headers, authorization: await authorize() });
+    const free = Object.keys(seen.pop() ?? {});
+    expect(free).toContain(':path');
+    expect(free).not.toContain('roost-token-class');
+    expect(free).not.toContain('authorization');
   }
 });
 

@@ -13,8 +13,8 @@ const FILTERS = 'envoy.extensions.filters.http';
  * may refuse, so that the refusal is translated; and limits before the gate.
  *
  * Bodies pass by without being collected: a service knows by the first five bytes whether it takes a request, and until
- * it reads on, flow control holds the rest at the client. (Envoy's buffer filter behind a filter that waits stalls: what
- * came in meanwhile can lie above its watermark, and nothing is read any more.)
+ * it reads on, flow control holds the rest at the client. (Envoy's buffer filter, behind a filter that waits, got stuck
+ * on every request over HTTP/1.1 that was longer than it allows.)
  */
 export function filtersOf(config: EdgeConfig): Json[] {
   return [

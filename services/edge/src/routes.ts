@@ -35,6 +35,13 @@ export function routesOf({ allowedOrigins }: EdgeConfig) {
   };
 }
 
+/** The name of a span is its path, and this one is whatever a stranger wrote. */
+const UNTRACED = {
+  client_sampling: { numerator: 0 },
+  random_sampling: { numerator: 0 },
+  overall_sampling: { numerator: 0 },
+};
+
 /** The token was for the gate; the rest would tell services about a person's device and address. */
 const NOT_FOR_SERVICES = [
   'authorization',
@@ -111,6 +118,7 @@ function nowhere(): Json {
     name: 'unknown',
     match: { prefix: '' },
     direct_response: { status: 404 },
+    tracing: UNTRACED,
     // The filter for pages passes over routes that lead to nobody; and what this one says is no secret.
     response_headers_to_add: [
       { header: { key: 'access-control-allow-origin', value: '*' } },
