@@ -144,7 +144,7 @@ function answerOf(
   trailers: IncomingHttpHeaders,
   body: Uint8Array,
 ): Answer {
-  const frames = /^application\/grpc/.test(headers['content-type'] ?? '')
+  const frames = (headers['content-type'] ?? '').startsWith('application/grpc')
     ? new Deframer(64 << 20).push(Uint8Array.from(body))
     : [];
   const last = frames.find((each) => each.kind === 'trailers')?.trailers;
