@@ -17,7 +17,7 @@ import { acknowledged, checkRoom } from '../domain/direct-queue.ts';
 import { checkSections, decodeSections, encodeSections } from '../domain/sections.ts';
 import { type Heard, listenerReplaced, RECONNECT_WITHIN_MS } from '../listening.ts';
 import * as store from '../store/direct-queues.ts';
-import { requireLocal, type Dependencies } from './dependencies.ts';
+import { requireLocal, spendOnce, type Dependencies } from './dependencies.ts';
 
 type DirectHandlers = Pick<
   Handlers<typeof AuthenticationServiceDefinition>,
@@ -79,10 +79,12 @@ export function directQueueHandlers(parts: Dependencies): DirectHandlers {
 
     async *listenDirect({ fromSequence }, context) {
       const client = callingClient(context).uuid;
-      const { first, listener } = await database.transaction(async (tx) => ({
-        ...(await acknowledgeIn(tx, client, fromSequence)),
-        listener: await store.takeListener(tx, client),
-      }));
+      const { first, listener } = await database.transaction(async (tx) => {
+        // Heard again, it would take the place of whoever listens by now.
+        await spendOnce(tx, context, parts);
+        const queue = await acknowledgeIn(tx, client, fromSequence);
+        return { ...queue, listener: await store.takeListener(tx, client) };
+      });
       const heard = listeners.listen(keyOf(client), context.signal);
       const read = async (from: bigint): Promise<readonly store.Stored[]> => {
         const found = await store.readAsListener(database, client, from, LISTEN_PAGE);
