@@ -12,6 +12,8 @@ import { printTrace, traces } from './tree.ts';
 /** A homeserver of nine processes, on a machine that has other things to do. */
 const PATIENCE_MS = 180_000;
 
+const TEXTS = Array.from({ length: 16 }, (_, at) => `message ${at}`);
+
 let collector: Collector;
 let home: Homeserver;
 let message: readonly ExportedSpan[];
@@ -23,7 +25,7 @@ beforeAll(async () => {
     env,
     edgeEnv: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint },
   });
-  await talk(home, 'far', ['one', 'two', 'three', 'four', 'five', 'six']);
+  await talk(home, 'far', TEXTS);
   await home.stop();
   await home.edge.stop();
   message = messageTraces(collector.spans)[0] ?? [];
@@ -48,6 +50,18 @@ test('one message is one trace over all services, in the order in which it went'
   expect(pathTo(message, 'aas check')).toContain('envoy.service.auth.v3.Authorization/Check');
   const root = message.filter(({ parentId }) => parentId === '');
   expect(root.map(({ service }) => service)).toEqual(['roost-edge']);
+});
+
+test('whoever listens at another replica than the one that stored it is shown too', () => {
+  const pushed = messageTraces(collector.spans).flatMap((trace) => {
+    const [stored, push] = ['qs store', 'qs push'].map((name) =>
+      trace.find((span) => span.name === name),
+    );
+    return push === undefined ? [] : [{ here: stored?.instance === push.instance }];
+  });
+  expect(pushed.length).toBeGreaterThanOrEqual(TEXTS.length);
+  // Which replica stores is drawn for each: that none of so many crosses does not happen.
+  expect(pushed.map(({ here }) => here)).toContain(false);
 });
 
 test('each message has a trace of its own, and no trace joins names with queues', () => {

@@ -3,6 +3,8 @@
 /** A span as a collector was told of it. */
 export interface ExportedSpan {
   readonly service: string;
+  /** Of the processes of a service, which. */
+  readonly instance: string;
   readonly traceId: string;
   readonly spanId: string;
   /** Empty where it begins a trace. */
@@ -19,17 +21,24 @@ export interface ExportedSpan {
 export function decodeSpans(request: Uint8Array): ExportedSpan[] {
   return messages(request, 1).flatMap((resourceSpans) => {
     const [resource = NOTHING] = messages(resourceSpans, 1);
-    const service = attributesOf(resource, 1).get('service.name') ?? '';
+    const told = attributesOf(resource, 1);
+    const of = {
+      service: told.get('service.name') ?? '',
+      instance: told.get('service.instance.id') ?? '',
+    };
     const scopes = messages(resourceSpans, 2);
-    return scopes.flatMap((scope) => messages(scope, 2).map((span) => decodeSpan(span, service)));
+    return scopes.flatMap((scope) => messages(scope, 2).map((span) => decodeSpan(span, of)));
   });
 }
 
-function decodeSpan(bytes: Uint8Array, service: string): ExportedSpan {
+function decodeSpan(
+  bytes: Uint8Array,
+  of: Pick<ExportedSpan, 'service' | 'instance'>,
+): ExportedSpan {
   const fields = fieldsOf(bytes);
   const hex = (number: number): string => Buffer.from(bytesOf(fields, number)).toString('hex');
   return {
-    service,
+    ...of,
     traceId: hex(1),
     spanId: hex(2),
     parentId: hex(4),
