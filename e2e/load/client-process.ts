@@ -15,6 +15,10 @@ const BATCH = 2;
 /** Kept: a channel that nobody holds would be closed. */
 const channels: Channel[] = [];
 
+/** Streams that were opened before: those of the next list are numbered on. */
+let listened = 0;
+
+const OPENED_AT_ONCE = 100;
 const POLL_MS = 2;
 
 async function perform(task: Task): Promise<object> {
@@ -70,11 +74,12 @@ async function listen(perConnection: number): Promise<object> {
   for (const [at, each] of calls.entries()) {
     if (at % perConnection === 0) channels.push(connectTo(door));
     const channel = channels.at(-1);
-    if (channel !== undefined) opened.push(follow(channel, each, at));
+    if (channel !== undefined) opened.push(follow(channel, each, listened + at));
     // Not all at the same instant: nobody's devices do.
-    if (at % perConnection === perConnection - 1) await Promise.all(opened.splice(0));
+    if (opened.length === OPENED_AT_ONCE) await Promise.all(opened.splice(0));
   }
   await Promise.all(opened);
+  listened += calls.length;
   return {};
 }
 

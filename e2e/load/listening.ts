@@ -16,22 +16,27 @@ export async function listen(
   perConnection: number,
   paid: (calls: readonly Outgoing[]) => readonly Outgoing[] = (calls) => calls,
 ): Promise<Clients> {
-  const recorder = new Recorder();
-  const qs = clientOf(QueueServiceDefinition, recorder, signing);
   const ends = await endsOf(place);
-  for (const { id, sign } of clients) {
-    void qs.listen({ fromSequence: (ends.get(id.uuid) ?? 1n) - 1n }, { sign });
-  }
   const listening = startClients();
   try {
-    await listening.ask({ do: 'prepare', door: place.door, calls: paid(recorder.calls) });
-    await listening.ask({ do: 'listen', perConnection });
+    for (let from = 0; from < clients.length; from += SIGNED_AT_ONCE) {
+      const recorder = new Recorder();
+      const qs = clientOf(QueueServiceDefinition, recorder, signing);
+      for (const { id, sign } of clients.slice(from, from + SIGNED_AT_ONCE)) {
+        void qs.listen({ fromSequence: (ends.get(id.uuid) ?? 1n) - 1n }, { sign });
+      }
+      await listening.ask({ do: 'prepare', door: place.door, calls: paid(recorder.calls) });
+      await listening.ask({ do: 'listen', perConnection });
+    }
     return listening;
   } catch (error) {
     await listening[Symbol.asyncDispose]();
     throw error;
   }
 }
+
+/** A signature is good for two minutes, and on a busy machine many connections take longer. */
+const SIGNED_AT_ONCE = 1_000;
 
 async function endsOf({
   databases,

@@ -27,8 +27,9 @@ export const GROUPS: readonly (readonly [size: number, count: number])[] = [
   [1_000, 1],
 ];
 const CLIENTS = 1_000;
-/** Registration, handles and groups take about four for each client. */
-const TOKENS = 4 * CLIENTS;
+const CLIENTS_QUICK = 200;
+/** Registration, handles and groups take about three for each client. */
+const TOKENS_EACH = 4;
 
 /**
  * Registers queues and tells the hub of groups, through the edge and paid for. Handles go round over the
@@ -36,9 +37,10 @@ const TOKENS = 4 * CLIENTS;
  */
 export async function setStage(bench: DistributedBench, site: Site): Promise<Stage> {
   bench.progress('drawing tokens');
-  await site.purse.fill(TOKENS);
-  bench.progress(`registering ${CLIENTS} queues`);
-  const clients = await registerClients(site, CLIENTS);
+  const count = bench.quick ? CLIENTS_QUICK : CLIENTS;
+  await site.purse.fill(TOKENS_EACH * count);
+  bench.progress(`registering ${count} queues`);
+  const clients = await registerClients(site, count);
   const groups = new Map<number, readonly MadeGroup[]>();
   for (const [size, count] of GROUPS) groups.set(size, await bench.groups(size, count));
   const all = [...groups.values()].flat();
