@@ -85,7 +85,7 @@ async function buildProgram(program: string): Promise<void> {
   const workers = workersOf(inputs);
   if (workers.length > 0) await bundle(workers, folder);
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
-  if (inputs.some((path) => path.startsWith('libs/postgres/'))) copyPostgres(folder);
+  if (inputs.includes('libs/postgres/src/embedded.ts')) copyPostgres(folder);
 
   const files = ['main.js', ...workers.map((path) => `${basename(path, '.ts')}.js`)];
   const sizes = files.map((name) => {
@@ -97,4 +97,5 @@ async function buildProgram(program: string): Promise<void> {
 }
 
 rmSync(dist, { recursive: true, force: true });
-for (const program of ['homeserver', 'chat', 'ctl']) await buildProgram(program);
+const programs = ['homeserver', 'as', 'aas', 'qs', 'ds', 'edge', 'chat', 'ctl'];
+for (const program of programs) await buildProgram(program);

@@ -1,11 +1,13 @@
 // What a newcomer does, as a program: start a homeserver in an empty folder, let two people talk in
-// two terminals, stop it, and look whether anything is left. `--bundle` takes the programs of dist/.
+// two terminals, stop it, and look whether anything is left. `--bundle` takes the programs of dist/, those of the
+// separate services too.
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { trySeparateServices } from './smoke-services.ts';
 import { root } from './steps.ts';
 
 const bundled = process.argv.includes('--bundle');
@@ -183,6 +185,7 @@ function leftovers(): string[] {
 }
 
 try {
+  if (bundled) await trySeparateServices(join(home, 'separate'));
   await talk();
   const left = leftovers();
   if (left.length > 0) throw new Error(`still running:\n${left.join('\n')}`);
