@@ -7,7 +7,7 @@ import { fetchServers } from '@roost/e2e/servers/fetch';
 import { Ground } from '@roost/e2e/servers/ground';
 import { Homeserver } from '@roost/e2e/servers/homeserver';
 import { Run } from '@roost/e2e/servers/run';
-import { Misused, runMain } from '@roost/service/run';
+import { Misused, orMisused, runMain } from '@roost/service/run';
 import { shutdownSignal } from '@roost/service/shutdown';
 
 const HELP = `Usage: npm run -s up -- [options]
@@ -47,14 +47,12 @@ await runMain(async () => {
 process.exit();
 
 function parse(args: string[]) {
-  try {
-    return parseArgs({
+  return orMisused(() =>
+    parseArgs({
       args,
       options: { replicas: { type: 'string' }, help: { type: 'boolean' } },
-    });
-  } catch (error) {
-    throw new Misused(`${String(error)}: see --help`, { cause: error });
-  }
+    }),
+  );
 }
 
 /** How to reach it, and where to look. */

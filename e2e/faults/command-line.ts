@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { Misused } from '@roost/service/run';
+import { Misused, orMisused } from '@roost/service/run';
 import type { Fault } from './fault.ts';
 
 export interface Options {
@@ -7,7 +7,12 @@ export interface Options {
   readonly seed: number;
   /** Where the histories and logs of broken promises are kept. */
   readonly keep?: string | undefined;
+  /** How many listen in the crowd. */
+  readonly streams: number;
 }
+
+const STREAMS_DEFAULT = 300;
+const STREAMS_MAX = 5_000;
 
 type Named = Pick<Fault, 'name' | 'about' | 'isQuick'>;
 
@@ -22,6 +27,7 @@ standard output, progress to standard error. Ends with 1 where a promise was bro
   --only <names>     some faults only, with commas between; a word stands for all that begin with it
   --list             the faults, one a line
   --keep <folder>    where a promise was broken: keeps what all wrote down, and the logs of the processes
+  --streams <n>      how many listen when the edge is killed (default ${STREAMS_DEFAULT}; each is paid for, which takes time)
   --seed <n>         the number that chance begins with; printed with every run
   --help             this text
 
@@ -52,20 +58,24 @@ export function parseCommandLine(
     throw new Misused(`--seed ${values.seed}: give a whole number`);
   }
   const quick = faults.filter(({ isQuick }) => values.quick !== true || isQuick === true);
-  const { keep } = values;
-  if (values.only === undefined) return { faults: quick, seed, keep };
+  const streams = Number(values.streams ?? STREAMS_DEFAULT);
+  if (!Number.isInteger(streams) || streams < 1 || streams > STREAMS_MAX) {
+    throw new Misused(`--streams ${values.streams}: give a number from 1 to ${STREAMS_MAX}`);
+  }
+  const rest = { seed, streams, keep: values.keep };
+  if (values.only === undefined) return { faults: quick, ...rest };
   const words = values.only.split(',').map((word) => word.trim());
   const wrong = words.find(
     (word) => word === '' || !faults.some(({ name }) => name.startsWith(word)),
   );
   if (wrong !== undefined) throw new Misused(`--only ${values.only}: see --list`);
   const chosen = faults.filter(({ name }) => words.some((word) => name.startsWith(word)));
-  return { faults: chosen, seed, keep };
+  return { faults: chosen, ...rest };
 }
 
 function parseValues(args: readonly string[]) {
-  try {
-    const { values } = parseArgs({
+  return orMisused(() =>
+    parseArgs({
       args: [...args],
       options: {
         quick: { type: 'boolean' },
@@ -73,12 +83,9 @@ function parseValues(args: readonly string[]) {
         list: { type: 'boolean' },
         keep: { type: 'string' },
         seed: { type: 'string' },
+        streams: { type: 'string' },
         help: { type: 'boolean' },
       },
-    });
-    return values;
-  } catch (error) {
-    const [sentence = ''] = String(error instanceof Error ? error.message : error).split('. ');
-    throw new Misused(`${sentence}: see --help`, { cause: error });
-  }
+    }),
+  ).values;
 }

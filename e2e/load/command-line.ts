@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { Misused } from '@roost/service/run';
+import { Misused, orMisused } from '@roost/service/run';
 
 export interface Options {
   readonly quick: boolean;
@@ -86,8 +86,8 @@ function replicasOf({ distributed, replicas }: Values, quick: boolean): number[]
 type Values = ReturnType<typeof parseValues>;
 
 function parseValues(args: readonly string[]) {
-  try {
-    const { values } = parseArgs({
+  return orMisused(() =>
+    parseArgs({
       args: [...args],
       options: {
         quick: { type: 'boolean' },
@@ -97,10 +97,6 @@ function parseValues(args: readonly string[]) {
         listeners: { type: 'string' },
         help: { type: 'boolean' },
       },
-    });
-    return values;
-  } catch (error) {
-    const [sentence = ''] = String(error instanceof Error ? error.message : error).split('. ');
-    throw new Misused(`${sentence}: see --help`, { cause: error });
-  }
+    }),
+  ).values;
 }

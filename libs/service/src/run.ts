@@ -1,9 +1,23 @@
+import { isNativeError } from 'node:util/types';
 import { CannotStart } from '@roost/core/cannot-start';
 import type { Environment } from './config.ts';
 import { shutdownSignal } from './shutdown.ts';
 
 /** The command line makes no sense: exit code 2, as it is custom. */
 export class Misused extends CannotStart {}
+
+/**
+ * What a parser of command lines (`parseArgs`) has to say against one, as a sentence: its messages name the option,
+ * and what follows them is advice for programmers.
+ */
+export function orMisused<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    const [sentence = ''] = (isNativeError(error) ? error.message : String(error)).split('. ');
+    throw new Misused(`${sentence.replace(/\.$/, '')}: see --help`, { cause: error });
+  }
+}
 
 /** Runs a program to its end: what stops it is one sentence on standard error and an exit code. */
 export async function runMain(main: () => Promise<void>): Promise<void> {

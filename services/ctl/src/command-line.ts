@@ -1,8 +1,7 @@
 import { parseArgs } from 'node:util';
-import { isNativeError } from 'node:util/types';
 import type { Domain } from '@roost/core/ids';
 import { homeDomain } from '@roost/service/config';
-import { Misused } from '@roost/service/run';
+import { Misused, orMisused } from '@roost/service/run';
 
 export const HELP = `Usage: npm run -s roostctl -- [where] <command>
 
@@ -99,8 +98,8 @@ function commandOf(values: Values, words: string[]): Command {
 }
 
 function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
+  return orMisused(() =>
+    parseArgs({
       args: [...args],
       allowPositionals: true,
       options: {
@@ -113,11 +112,8 @@ function parse(args: readonly string[]) {
         days: { type: 'string' },
         help: { type: 'boolean' },
       },
-    });
-  } catch (error) {
-    const [sentence = ''] = (isNativeError(error) ? error.message : String(error)).split('. ');
-    throw new Misused(`${sentence.replace(/\.$/, '')}: see --help`, { cause: error });
-  }
+    }),
+  );
 }
 
 function integer(

@@ -1,5 +1,4 @@
 import { parseArgs } from 'node:util';
-import { isNativeError } from 'node:util/types';
 import type { Domain } from '@roost/core/ids';
 import {
   type ListenAddress,
@@ -8,7 +7,7 @@ import {
   parseListenAddress,
   variable,
 } from '@roost/service/config';
-import { Misused } from '@roost/service/run';
+import { Misused, orMisused } from '@roost/service/run';
 
 export const HELP = `Usage: npm start -- [options]
 
@@ -80,8 +79,8 @@ const LISTEN = variable('host:port, such as 127.0.0.1:7680 or [::1]:7680', parse
 const FOLDER = variable('a folder', (text) => (text.trim() === '' ? undefined : text));
 
 function parseValues(args: readonly string[]) {
-  try {
-    const { values } = parseArgs({
+  return orMisused(() =>
+    parseArgs({
       args: [...args],
       options: {
         listen: { type: 'string' },
@@ -96,13 +95,8 @@ function parseValues(args: readonly string[]) {
         development: { type: 'boolean' },
         help: { type: 'boolean' },
       },
-    });
-    return values;
-  } catch (error) {
-    // Its messages are sentences that name the option; what follows them is advice for programmers.
-    const [sentence = ''] = (isNativeError(error) ? error.message : String(error)).split('. ');
-    throw new Misused(`${sentence.replace(/\.$/, '')}: see --help`, { cause: error });
-  }
+    }),
+  ).values;
 }
 
 function given<T>(
