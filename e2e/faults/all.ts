@@ -1,5 +1,6 @@
 import type { Fault } from './fault.ts';
 import { bus } from './strikes/bus.ts';
+import { disks } from './strikes/disk.ts';
 import { edge } from './strikes/edge.ts';
 import { kills } from './strikes/kills.ts';
 import { listeners } from './strikes/listeners.ts';
@@ -10,6 +11,6 @@ import { stores } from './strikes/stores.ts';
 
 /** In this order. */
 export const FAULTS: readonly Fault[] = [
-  ...[...kills, ...points, ...nats, ...partitions, ...stores],
+  ...[...kills, ...points, ...nats, ...partitions, ...stores, ...disks],
   ...[...bus, ...edge, ...listeners, ...races],
 ];

@@ -34,6 +34,7 @@ test('help and list name every fault', () => {
 test.each([
   [['--only', 'flood'], '--only flood: see --list'],
   [['--only', ''], '--only : see --list'],
+  [['--streams', '0'], '--streams 0: give a number from 1 to 5000'],
   [['--seed', 'x'], '--seed x: give a whole number'],
   [['--quik'], "Unknown option '--quik': see --help"],
 ])('%j is refused with a sentence', (args, sentence) => {

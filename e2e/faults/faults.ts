@@ -40,7 +40,7 @@ await runMain(async () => {
 // What a fault that was stopped in its middle still waits for keeps nobody.
 process.exit();
 
-async function strikeAll({ faults, seed, keep }: Options, rows: Row[]): Promise<void> {
+async function strikeAll({ faults, seed, keep, streams }: Options, rows: Row[]): Promise<void> {
   const began = performance.now();
   let place = 'start';
   const progress = (text: string): void => {
@@ -48,7 +48,7 @@ async function strikeAll({ faults, seed, keep }: Options, rows: Row[]): Promise<
     process.stderr.write(`${String(seconds).padStart(4)} s  ${place}: ${text}\n`);
   };
   progress('servers and services');
-  await using site = await Site.open(new Log(), seed, progress);
+  await using site = await Site.open(new Log(), { seed, streams, progress });
   await using runner = new Runner(site, keep);
   for (const [at, fault] of faults.entries()) {
     place = `${at + 1}/${faults.length} ${fault.name}`;

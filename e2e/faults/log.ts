@@ -34,6 +34,10 @@ export class Log {
     this.#names.set(group, name);
   }
 
+  get errorCount(): number {
+    return [...this.#errors.values()].reduce((sum, each) => sum + each, 0);
+  }
+
   /** `UNAVAILABLE 12, RATE_LIMITED 1`, the most frequent first. */
   get errors(): string {
     const all = [...this.#errors].toSorted(([, one], [, other]) => other - one);

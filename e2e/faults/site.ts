@@ -22,14 +22,19 @@ export type Line =
   | 'ds-postgres'
   | 'edge-aas';
 
-interface Parts {
+export interface SiteOptions {
+  readonly seed: number;
+  readonly streams: number;
+  readonly progress: (text: string) => void;
+}
+
+interface Parts extends Pick<SiteOptions, 'streams' | 'progress'> {
   readonly ground: Ground;
   readonly home: Homeserver;
   readonly lines: ReadonlyMap<Line, readonly Cable[]>;
   readonly all: AsyncDisposableStack;
   readonly log: Log;
   readonly random: () => number;
-  readonly progress: (text: string) => void;
 }
 
 /** A homeserver of two replicas each on real servers, with lines between them that can be damaged. */
@@ -38,6 +43,8 @@ export class Site implements AsyncDisposable {
   readonly home: Homeserver;
   readonly log: Log;
   readonly random: () => number;
+  /** How many make a crowd. */
+  readonly streams: number;
   readonly progress: (text: string) => void;
   /** Promises of the fault at hand that were not kept. */
   readonly broken: string[] = [];
@@ -49,17 +56,18 @@ export class Site implements AsyncDisposable {
   #tokens: Tokens | undefined;
   #second: Envoy | undefined;
 
-  private constructor({ ground, home, lines, all, log, random, progress }: Parts) {
+  private constructor({ ground, home, lines, all, log, random, streams, progress }: Parts) {
     this.ground = ground;
     this.home = home;
     this.log = log;
     this.random = random;
+    this.streams = streams;
     this.progress = progress;
     this.#lines = lines;
     this.#all = all;
   }
 
-  static async open(log: Log, seed: number, progress: (text: string) => void): Promise<Site> {
+  static async open(log: Log, { seed, streams, progress }: SiteOptions): Promise<Site> {
     await using all = new AsyncDisposableStack();
     const ground = all.use(await Ground.open());
     ground.share();
@@ -86,7 +94,7 @@ export class Site implements AsyncDisposable {
     const aas = await plug('edge-aas', ...services.aas);
     home.edge.reconfigure({ services: { ...services, aas } });
     await home.edge.restart();
-    const parts = { ground, home, lines, log, progress, random: randomOf(seed) };
+    const parts = { ground, home, lines, log, progress, streams, random: randomOf(seed) };
     return new Site({ ...parts, all: all.move() });
   }
 

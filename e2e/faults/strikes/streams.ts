@@ -17,6 +17,7 @@ type Sign = NonNullable<CallOptions['sign']>;
 const CLIENTS_PER_USER = 10;
 const CONNECTIONS = 20;
 const LANES = 4;
+const OPEN_MS = 30_000;
 /** As the SDK waits (libs/client/src/listener.ts). */
 const RETRY_FIRST_MS = 250;
 const RETRY_LAST_MS = 15 * SECOND_MS;
@@ -39,9 +40,15 @@ export class Streams implements AsyncDisposable {
   /** Makes so many queues, and listens to them. */
   static async open(site: Site, count: number): Promise<Streams> {
     const tokens = await site.tokens();
-    for (let drawn = 0; drawn < 2 * count + 200; drawn += 100) await tokens.draw('general', 100);
+    for (let drawn = 0; drawn < 2 * count + 200; drawn += 100) {
+      site.progress(`${drawn} tokens drawn`);
+      await tokens.draw('general', 100);
+    }
+    site.progress('makes queues');
     const streams = new Streams(site, await makeQueues(site, count));
-    while (streams.standing < count) await sleep(50);
+    const end = performance.now() + OPEN_MS;
+    while (streams.standing < count && performance.now() < end) await sleep(50);
+    site.promise(streams.standing === count, `${count} streams stand, not ${streams.standing}`);
     return streams;
   }
 
