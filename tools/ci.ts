@@ -80,12 +80,18 @@ const jest = (script: string, name: string, ...args: string[]): Step => ({
   timeoutMs: 30 * MINUTE_MS,
 });
 /** Only where the servers can be had; where they cannot, a line says so. */
-const distributed: [Step, (outcome: Outcome) => void] = [jest('e2e', 'e2e'), countTests];
+const distributed: [Step, (outcome: Outcome) => void][] = [
+  [jest('e2e', 'e2e'), countTests],
+  [
+    { name: 'faults, quick', command: npm('faults', '--quick'), timeoutMs: 8 * MINUTE_MS },
+    countOne,
+  ],
+];
 const noServers = await whyNoServers();
 const steps: [Step, (outcome: Outcome) => void][] = [
   [{ name: 'check', command: npm('check'), timeoutMs: 5 * MINUTE_MS }, countCheck],
   [jest('test', 'test', '--selectProjects', 'unit', 'postgres'), countTests],
-  ...(noServers === undefined ? [distributed] : []),
+  ...(noServers === undefined ? distributed : []),
   [{ name: 'vectors', command: npm('vectors'), timeoutMs: 10 * MINUTE_MS }, countLines],
   [
     {
@@ -125,7 +131,9 @@ rmSync(temporary, { recursive: true });
 
 process.stdout.write('\n');
 if (noServers !== undefined) {
-  process.stdout.write(`left out: the tests on real servers, because ${noServers}\n`);
+  process.stdout.write(
+    `left out: the tests and the faults on real servers, because ${noServers}\n`,
+  );
 }
 for (const name of failed) process.stdout.write(`failed: ${name}\n`);
 process.stdout.write(`${passed} passed, ${failed.length} failed\n`);
