@@ -83,8 +83,9 @@ export class NatsBell implements Bell {
     for (const key of this.#missed) this.#ringElsewhere(key);
     this.#missed.clear();
     // Not all at once: each look costs a read.
+    const withinMs = (this.#ropes.size / LOOKS_PER_SECOND) * 1_000;
     for (const key of this.#ropes.keys()) {
-      setTimeout(() => this.#here.ring(key), Math.random() * LOOK_WITHIN_MS).unref();
+      setTimeout(() => this.#here.ring(key), Math.random() * withinMs).unref();
     }
   }
 
@@ -116,6 +117,6 @@ export class NatsBell implements Bell {
 }
 
 const MISSED_MAX = 10_000;
-const LOOK_WITHIN_MS = 1_000;
+const LOOKS_PER_SECOND = 5_000;
 /** Somebody who listens answers at once. */
 const ASK_MS = 500;

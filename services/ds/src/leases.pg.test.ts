@@ -164,6 +164,21 @@ test('beyond its bound the outbox takes nothing more, loses nothing, and takes a
   expect(heard).toHaveLength(13);
 });
 
+test('the outbox is bounded in bytes too', async () => {
+  const receiver = new TestReceiver();
+  const house = stack.use(await openHouse({ receiver, limits: { outboxBytesMax: 20_000 } }));
+  const { room, people } = await together(house, 'ann', 'ben');
+  const [ann] = people as [Person, Person];
+  await quiet(house);
+  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  receiver.isAway = true;
+  await send(house, ann, room, 'x'.repeat(19_000));
+  await send(house, ann, room, 'y'.repeat(19_000));
+  await expect(send(house, ann, room, 'z')).rejects.toMatchObject({ reason: 'RATE_LIMITED' });
+  receiver.isAway = false;
+  await quiet(house);
+});
+
 test('who freezes with a batch in hand is relieved in seconds, and does no harm when it wakes', async () => {
   const mortal = stack.use(await MortalHouse.open());
   const { database, receiver } = mortal;
