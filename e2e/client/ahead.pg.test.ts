@@ -49,3 +49,25 @@ test('what was said in epochs that all have left by then is heard when the queue
   await ann.hears(heard('ben').at(-1) ?? '');
   expect([ben.texts(), ann.texts()]).toEqual([heard('ann'), heard('ben')]);
 }, 60_000);
+
+test('whoever spoke and was removed since is heard by those who are ahead of their queue', async () => {
+  const come = (name: string): Promise<Person> => Person.come(name, { ...world.door, folder });
+  await using dan = await come('dan');
+  await using eve = await come('eve');
+  await using fay = await come('fay');
+  await befriend(dan, eve);
+  await befriend(dan, fay);
+  const chat = await dan.client.createGroup('three', ['eve', 'fay']);
+  for (const each of [eve, fay]) await each.until('joined', (event) => event.chat === chat);
+
+  bus.isCut = true;
+  await (
+    await fay.client.send(chat, 'my last words here')
+  ).sent;
+  await dan.client.remove(chat, 'fay');
+  // Eve's commit loses to the removal, which her queue has not brought.
+  await eve.client.setTitle(chat, 'two');
+  await eve.until('removed', (event) => event.chat === chat);
+  bus.isCut = false;
+  await eve.hears('my last words here');
+}, 60_000);

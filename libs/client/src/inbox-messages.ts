@@ -34,7 +34,9 @@ export async function receiveMessage(
   if (opened === undefined) return;
   turn.put(states, lane, opened.next);
 
-  const sender = group.members.find(({ signatureKey }) => equal(signatureKey, opened.senderKey));
+  const sender = [...group.members, ...(group.former ?? [])].find(({ signatureKey }) =>
+    equal(signatureKey, opened.senderKey),
+  );
   // What a leaf says that is not who it claims to be is not shown as anybody's.
   if (sender?.identity === undefined) return;
   let content: Content;

@@ -39,11 +39,22 @@ export async function advance(core: Core, turn: Turn, group: Group, step: Step):
   const members = membersAfter(core, group, step.after, declared);
   const title = openTitle(core.crypto, group.keys, group.id, roomOf(step.after));
   const banned = bannedAfter(group, step.after);
-  const next: Group = { ...group, standing: 'active', members, title, banned };
+  const former = formerAfter(group, members);
+  const next: Group = { ...group, standing: 'active', members, former, title, banned };
   turn.put(groups, lane, next);
   tellChanges(core, turn, { before: group, after: next, by: by ?? '', step });
   turn.after(() => core.lanes.wake(lane));
 }
+
+/** The last of those who left: what they said before may still lie in our queue. */
+function formerAfter(group: Group, members: readonly Member[]): readonly Member[] | undefined {
+  const stay = new Set(members.map(({ signatureKey }) => toHex(signatureKey)));
+  const left = group.members.filter(({ signatureKey }) => !stay.has(toHex(signatureKey)));
+  if (left.length === 0) return group.former;
+  return [...(group.former ?? []), ...left].slice(-FORMER_MAX);
+}
+
+const FORMER_MAX = 64;
 
 /** The members of a tree: known leaves stay who they are, new ones have to prove it. */
 function membersAfter(

@@ -148,6 +148,8 @@ export interface Group {
   readonly keys: GroupKeys;
   readonly leaf: OwnLeaf;
   readonly members: readonly Member[];
+  /** Who left lately; whoever is ahead of its queue hears them still. */
+  readonly former?: readonly Member[] | undefined;
   /** Whether our own wish to leave is out. */
   readonly isLeaving: boolean;
   /** Whether commits may be missing, so that the log is read before anything is sent. */
