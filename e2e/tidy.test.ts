@@ -52,7 +52,7 @@ const allowed: Record<string, { readonly ours: string; readonly doors: string }>
     doors: '@nats-io/transport-node @opentelemetry/api redis',
   },
   'libs/service': {
-    ours: 'bus core crypto postgres proto rpc',
+    ours: 'bus core crypto postgres rpc',
     doors: `pino zod @opentelemetry/api @opentelemetry/context-async-hooks @opentelemetry/core
       @opentelemetry/exporter-prometheus @opentelemetry/exporter-trace-otlp-proto
       @opentelemetry/resources @opentelemetry/sdk-metrics @opentelemetry/sdk-trace`,
@@ -67,7 +67,10 @@ const allowed: Record<string, { readonly ours: string; readonly doors: string }>
     doors: '',
   },
   'services/as': { ours: 'bus core crypto identity postgres proto rpc service', doors: 'zod' },
-  'services/aas': { ours: 'bus core crypto identity postgres proto rpc service tokens', doors: 'zod' },
+  'services/aas': {
+    ours: 'bus core crypto identity postgres proto rpc service tokens',
+    doors: 'zod',
+  },
   'services/qs': {
     ours: 'bus core crypto identity mls postgres proto rpc service',
     doors: 'lru-cache zod',
