@@ -83,6 +83,9 @@ export function connectPeer(
       // Who is asked for stands in the certificate; an address is no name for TLS.
       'grpc.ssl_target_name_override': server.name,
       'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
+      // A replica that is frozen is found out soon, and its calls go to the others.
+      'grpc.keepalive_time_ms': 5_000,
+      'grpc.keepalive_timeout_ms': 3_000,
       // A name may come to stand for other addresses.
       'grpc.dns_min_time_between_resolutions_ms': 5_000,
     });
