@@ -86,7 +86,7 @@ export const dsDefaults: Omit<DsConfig, 'domain'> = {
     pollMs: 2 * SECOND_MS,
     headsMs: HOUR_MS,
     backoffFirstMs: 20,
-    backoffLastMs: 10 * SECOND_MS,
+    backoffLastMs: 3 * SECOND_MS,
   },
 };
 
