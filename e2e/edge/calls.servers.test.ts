@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { sleep } from '@roost/core/time';
 import { Failure } from '@roost/core/failure';
 import { connectTo, connectWebTo } from '@roost/e2e/door';
+import type { Service } from '@roost/e2e/servers/environment';
 import { Tokens } from '@roost/e2e/tokens';
 import { Witness } from '@roost/e2e/witness';
 import type { Outgoing } from '@roost/rpc/call';
@@ -178,9 +179,13 @@ test('a page of an allowed origin may call and read what it hears; of another it
 });
 
 /** What Envoy sends to a service, as it is: a server of ours in the service's place. */
-async function recordHeaders(seen: IncomingHttpHeaders[]): Promise<AsyncDisposable> {
+async function recordHeaders(
+  seen: IncomingHttpHeaders[],
+  as: Service = 'ds',
+): Promise<AsyncDisposable> {
   await world.hide('ds');
-  const { port, tls } = world.identity('ds');
+  const { port } = world.identity('ds');
+  const { tls } = world.identity(as);
   const service = createSecureServer({ ...tls, requestCert: true });
   const sessions = new Set<{ destroy(): void }>();
   service.on('session', (session) => sessions.add(session));
@@ -198,6 +203,13 @@ async function recordHeaders(seen: IncomingHttpHeaders[]): Promise<AsyncDisposab
     },
   };
 }
+
+test('who is not the service that was meant gets no call', async () => {
+  const seen: IncomingHttpHeaders[] = [];
+  await using _impostor = await recordHeaders(seen, 'qs');
+  const heard = await asker.ask('gRPC', { path: SEND, authorization: await authorize() });
+  expect([heard.said, seen]).toEqual(['UNAVAILABLE', []]);
+});
 
 test('what only the edge may say is not taken from a client, nor is a client told of', async () => {
   const seen: IncomingHttpHeaders[] = [];

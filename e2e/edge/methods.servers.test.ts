@@ -1,7 +1,9 @@
 // The edge lets through what the rule of a method asks for, and nothing else: all methods of the table, over gRPC and
 // gRPC-web, through a real Envoy to ports with mutual TLS.
+import { connect } from 'node:tls';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { assert } from '@roost/core/assert';
+import { sleep } from '@roost/core/time';
 import { OUTSIDE, RULES, classOf } from '@roost/e2e/samples';
 import { Tokens } from '@roost/e2e/tokens';
 import { Witness } from '@roost/e2e/witness';
@@ -158,6 +160,57 @@ test.each(TRICKED)('no other way of writing %s is a method', async (path) => {
   await asker.ask('gRPC', { path: costly, authorization });
   expect(reached.map((each) => each.split(' ')[1])).toEqual([costly]);
 });
+
+test('what no client would write reaches nobody', async () => {
+  const [free = ''] = TRICKED.slice(1);
+  const [costly = ''] = TRICKED;
+  const [first, second] = [await tokens.take('general'), await tokens.take('general')];
+  const wire = async (...lines: string[]) => {
+    const head = [...lines, 'host: x', 'content-type: application/grpc-web', 'content-length: 5'];
+    return await sent(`${head.join('\r\n')}\r\n\r\n\0\0\0\0\0`);
+  };
+  expect(await wire(`POST ${free} HTTP/1.1`)).toMatch(/^HTTP\/1\.1 200 /);
+  const own = reached.splice(0);
+  expect(own).toHaveLength(1);
+  for (const line of [
+    ...[`POST ${free}\0 HTTP/1.1`, `POST ${free}\0x HTTP/1.1`, `POST \0${free} HTTP/1.1`],
+    ...[`POST ${free} HTTP/1.0`, `POST  HTTP/1.1`, `POST ${free}`],
+    ...[`post ${free} HTTP/1.1`, `PUT ${free} HTTP/1.1`, `CONNECT ${free} HTTP/1.1`],
+  ]) {
+    expect([line, await wire(line)]).toEqual([
+      line,
+      expect.not.stringMatching(/^HTTP.*grpc-status: 0/s),
+    ]);
+  }
+  expect(await wire(`POST ${free} HTTP/1.1`, 'roost_token_class: general')).toMatch(
+    / 400 |grpc-status: 3/,
+  );
+  const twice = [`authorization: ${first}`, `authorization: ${second}`];
+  expect(await wire(`POST ${costly} HTTP/1.1`, ...twice)).toMatch(/grpc-status: 16/);
+  const split = [`authorization: ${first}`, ' folded: yes'];
+  expect(await wire(`POST ${costly} HTTP/1.1`, ...split)).not.toMatch(
+    /^HTTP\/1\.1 200 (?!.*grpc-status: 16)/s,
+  );
+  const both = ['transfer-encoding: chunked', `authorization: ${first}`];
+  expect(await wire(`POST ${costly} HTTP/1.1`, ...both)).toMatch(/ 400 |^$/);
+  expect(reached).toEqual([]);
+});
+
+/** Bytes as they are, and what comes back until it is quiet. */
+async function sent(bytes: string): Promise<string> {
+  const { address, ca } = world.door;
+  const [host = '', port] = address.split(':');
+  const socket = connect({ host, port: Number(port), ca, ALPNProtocols: ['http/1.1'] });
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', () => {});
+  socket.once('secureConnect', () => socket.write(bytes, 'latin1'));
+  const over = new Promise((resolve) => socket.once('close', resolve));
+  for (let tries = 0; tries < 40 && chunks.length === 0 && !socket.destroyed; tries++) {
+    await Promise.race([over, sleep(50)]);
+  }
+  socket.destroy();
+  return Buffer.concat(chunks).toString('latin1');
+}
 
 /** HTTP itself refuses a target that is none, and Node's client some before. */
 const NOWHERE = /^(METHOD_UNKNOWN|MALFORMED|HTTP 4\d\d|HTTP nothing)$/;
