@@ -19,7 +19,7 @@ export class Log {
 
   /** Counts what a client heard instead of an answer. */
   heard(error: unknown): void {
-    const reason = error instanceof Failure ? error.reason : 'broken';
+    const reason = error instanceof Failure ? error.reason : `"${textOf(error)}"`;
     this.#errors.set(reason, (this.#errors.get(reason) ?? 0) + 1);
   }
 
@@ -49,6 +49,12 @@ export class Log {
     this.#entries = [];
     this.#errors.clear();
   }
+}
+
+/** What is no refusal of ours is told in its own words. */
+function textOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.slice(0, 60);
 }
 
 /** Enough to tell one from another. */

@@ -63,6 +63,8 @@ const storm: Fault = {
   async strike(site) {
     const { url } = site.ground.postgres;
     await using killer = new Database({ url }, 1);
+    // It is in before the crowd comes.
+    await killer.query({ text: 'SELECT' });
     const mine = 'roost-storm';
     const storming = new URL(url);
     storming.searchParams.set('application_name', mine);
