@@ -4,6 +4,7 @@ import { concat } from '@roost/core/bytes';
 import type { Executor } from '@roost/postgres/executor';
 import { statement } from '@roost/postgres/statement';
 import type { QueueHead } from '../domain/queue.ts';
+import { inPieces } from './pieces.ts';
 
 /** A queue that is locked until the transaction ends. */
 export interface LockedQueue extends QueueHead {
@@ -35,8 +36,15 @@ export async function lockQueues(
   return rows.map(({ storedBytes, ...row }) => ({ ...row, storedBytes: Number(storedBytes) }));
 }
 
+const PIECE_BYTES_MAX = 8 << 20;
+
 /** Adds runs, of which each queue's are in order; the queues are locked. */
 export async function insertRuns(tx: Executor, runs: readonly ClientRun[], storedDay: number) {
+  // What goes to hundreds of queues is large; sent at once, it would be in memory three times over.
+  for (const some of inPieces(runs, PIECE_BYTES_MAX)) await insertPiece(tx, some, storedDay);
+}
+
+async function insertPiece(tx: Executor, runs: readonly ClientRun[], storedDay: number) {
   let start = 1;
   const starts = runs.map(({ ciphertext }) => (start += ciphertext.length) - ciphertext.length);
   await insert(
