@@ -55,6 +55,7 @@ async function strikeAll({ faults, seed, keep, streams }: Options, rows: Row[]):
     const row = await runner.run(fault);
     rows.push(row);
     progress(row.leftOut ?? (isKept(row) ? 'holds' : 'BROKEN'));
+    if (runner.isOver) break;
   }
   place = 'end';
   progress('everything is stopped');

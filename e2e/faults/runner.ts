@@ -18,6 +18,8 @@ const STRIKE_MS = 150_000;
 
 /** Strikes one fault after the other at a site where people talk. */
 export class Runner implements AsyncDisposable {
+  /** Nothing more can be struck. */
+  isOver = false;
   readonly #site: Site;
   readonly #keep: string | undefined;
   #load: Load | undefined;
@@ -94,7 +96,11 @@ export class Runner implements AsyncDisposable {
 
   async #strike({ strike }: Fault): Promise<void> {
     const site = this.#site;
-    const timer = setTimeout(() => fail(new Error('it takes too long')), STRIKE_MS);
+    const timer = setTimeout(() => {
+      // It goes on behind our back: what is struck after it would not be judged fairly.
+      this.isOver = true;
+      fail(new Error('it takes too long, and nothing is struck after it'));
+    }, STRIKE_MS);
     let fail: (error: Error) => void = () => undefined;
     const late = new Promise<never>((_, reject) => (fail = reject));
     try {
