@@ -37,10 +37,10 @@ const TOKENS_EACH = 4;
  */
 export async function setStage(bench: DistributedBench, site: Site): Promise<Stage> {
   bench.progress('drawing tokens');
-  const count = bench.quick ? CLIENTS_QUICK : CLIENTS;
-  await site.purse.fill(TOKENS_EACH * count);
-  bench.progress(`registering ${count} queues`);
-  const clients = await registerClients(site, count);
+  const queues = bench.quick ? CLIENTS_QUICK : CLIENTS;
+  await site.purse.fill(TOKENS_EACH * queues);
+  bench.progress(`registering ${queues} queues`);
+  const clients = await registerClients(site, queues);
   const groups = new Map<number, readonly MadeGroup[]>();
   for (const [size, count] of GROUPS) groups.set(size, await bench.groups(size, count));
   const all = [...groups.values()].flat();
