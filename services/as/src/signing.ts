@@ -14,7 +14,7 @@ import {
 } from '@roost/identity/authority';
 import { issueClientCredential, issueNameBinding } from '@roost/identity/credentials';
 import { decodeIssuerKeySet, signIssuerKeySet } from '@roost/identity/issuer-keys';
-import { malformed } from '@roost/core/failure';
+import { Failure, malformed } from '@roost/core/failure';
 import type { Database } from '@roost/postgres/database';
 import * as store from './store/authorities.ts';
 
@@ -73,10 +73,15 @@ export class Signing {
 
   /**
    * All that credentials of this domain are verified against. Read from the rows each time: another
-   * replica may have made a key, and signed with it, a moment ago.
+   * replica may have made a key, and signed with it, a moment ago. While the database is away what was
+   * read last is still told.
    */
   async published(): Promise<PublishedKeys> {
-    await this.#read();
+    try {
+      await this.#read();
+    } catch (error) {
+      if (!(error instanceof Failure && error.reason === 'UNAVAILABLE')) throw error;
+    }
     return this.#published;
   }
 
