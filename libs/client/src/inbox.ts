@@ -111,8 +111,10 @@ async function takeItem(
   switch (item.kind) {
     case 'event':
       // One event that nobody can read must not stop the ones behind it.
-      await turn.attempt(() => receive(core, turn, item.groupEvent)).catch(core.report);
-      passed(turn, item.groupEvent);
+      await turn
+        .attempt(async () => await receive(core, turn, item.groupEvent))
+        .then(() => passed(turn, item.groupEvent))
+        .catch(core.report);
       return;
     case 'gap':
       core.news.put(turn, { kind: 'lost', count: Number(item.events) });
