@@ -155,11 +155,16 @@ describe('hostile bytes', () => {
 
   test('2 MiB are read or refused in a moment, whatever they are filled with', () => {
     for (const [what, tls] of hostileMessages()) {
-      const before = process.cpuUsage();
-      readOf(tls);
-      const { user, system } = process.cpuUsage(before);
-      // 5 to 60 ms here; filled with empty entries they took 4 s before they were walked over.
-      expect({ what, isSlow: (user + system) / 1000 > 700 }).toEqual({ what, isSlow: false });
+      const milliseconds = (): number => {
+        const before = process.cpuUsage();
+        readOf(tls);
+        const { user, system } = process.cpuUsage(before);
+        return (user + system) / 1000;
+      };
+      // 5 to 60 ms here; filled with empty entries they took 4 s before they were walked over. The least
+      // of three: a machine that is taken away for a moment counts as time of ours.
+      const least = Math.min(milliseconds(), milliseconds(), milliseconds());
+      expect({ what, isSlow: least > 700 }).toEqual({ what, isSlow: false });
     }
   });
 
