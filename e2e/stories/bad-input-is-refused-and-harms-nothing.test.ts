@@ -306,7 +306,6 @@ test('a direct queue that is full says so, and takes more once it is read', asyn
   // Nonsense lies in front of what is real: whoever reads it goes on to what is behind.
   await world.stop();
   await world.start();
-  await vic.until('back');
   for (let again: unknown = refusal; again !== undefined; await sleep(50)) {
     again = await wes.client.connect(vic.name).then(
       () => undefined,
