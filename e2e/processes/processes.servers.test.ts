@@ -10,7 +10,8 @@ import { type Done, runProgram } from '@roost/e2e/servers/processes';
 const folder = mkdtempSync(join(tmpdir(), 'roost-operator-'));
 let world: Homeserver;
 beforeAll(async () => {
-  world = await Homeserver.open({ registration: 'invite' });
+  // Long enough for a program to start and to ask, on a busy machine too.
+  world = await Homeserver.open({ registration: 'invite', env: { ROOST_DRAIN_MS: '7000' } });
 }, 120_000);
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
