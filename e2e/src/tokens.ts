@@ -20,6 +20,7 @@ export class Tokens {
   readonly #account: Account;
   readonly #door: Door;
   readonly #drawn: Record<TokenClass, Uint8Array[]> = { general: [], contact: [] };
+  readonly #drawing: Partial<Record<TokenClass, Promise<void>>> = {};
   #batch = FIRST_BATCH;
 
   private constructor(account: Account, door: Door) {
@@ -38,7 +39,13 @@ export class Tokens {
   }
 
   async takeRaw(tokenClass: TokenClass): Promise<Uint8Array> {
-    if (this.#drawn[tokenClass].length === 0) await this.draw(tokenClass, 100);
+    // A crowd that finds the purse empty draws one batch together.
+    while (this.#drawn[tokenClass].length === 0) {
+      this.#drawing[tokenClass] ??= this.draw(tokenClass, 100).finally(
+        () => delete this.#drawing[tokenClass],
+      );
+      await this.#drawing[tokenClass];
+    }
     const token = this.#drawn[tokenClass].pop();
     assert(token !== undefined, 'a batch holds tokens');
     return token;

@@ -39,7 +39,8 @@ export class Streams implements AsyncDisposable {
   /** Makes so many queues, and listens to them. */
   static async open(site: Site, count: number): Promise<Streams> {
     const tokens = await site.tokens();
-    for (let drawn = 0; drawn < 2 * count + 200; drawn += 100) {
+    // For the queues, for the streams, and for the streams again.
+    for (let drawn = 0; drawn < 3 * count + 200; drawn += 100) {
       site.progress(`${drawn} tokens drawn`);
       await tokens.draw('general', 100);
     }
