@@ -67,6 +67,15 @@ export class Tab {
     }
   }
 
+  /** Waits for a call of a method that is not of its first ones. */
+  async untilCalled(method: string, first: number): Promise<void> {
+    const endMs = Date.now() + PATIENCE_MS;
+    while (!this.calls.slice(first).some((path) => path.endsWith(method))) {
+      if (Date.now() > endMs) throw new Error(`the page did not call ${method}`);
+      await sleep(20);
+    }
+  }
+
   async reports(): Promise<readonly string[]> {
     return this.#page.evaluate(() => window.roost.reports);
   }
