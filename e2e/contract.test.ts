@@ -15,12 +15,17 @@ interface Rule {
   readonly requestBytesMax: number;
   readonly service: string;
   readonly limiterAway: string;
+  readonly destination: string;
 }
 
 const root = join(import.meta.dirname, '..');
 const proto = join(root, 'proto');
 const rules: Record<string, Rule> = JSON.parse(readFileSync(join(proto, 'gen/rules.json'), 'utf8'));
 const entries = Object.entries(rules);
+const federated = entries.filter(([, rule]) => rule.federated);
+const SERVICES = ['as', 'aas', 'qs', 'ds', 'federation-gateway'];
+/** Callers that are no clients. */
+const OTHERS = new Set(['CALLER_SERVICE', 'CALLER_OPERATOR', 'CALLER_PEER']);
 const temporary = mkdtempSync(join(tmpdir(), 'roost-contract-'));
 afterAll(() => rmSync(temporary, { recursive: true }));
 
@@ -49,7 +54,7 @@ test('every method says what it costs, who calls it, and whose it is', () => {
   for (const [path, rule] of entries) {
     expect([path, rule.token]).not.toEqual([path, 'TOKEN_CLASS_UNSPECIFIED']);
     expect([path, rule.caller]).not.toEqual([path, 'CALLER_UNSPECIFIED']);
-    expect([path, ['as', 'aas', 'qs', 'ds'].includes(rule.service)]).toEqual([path, true]);
+    expect([path, SERVICES.includes(rule.service)]).toEqual([path, true]);
   }
 });
 
@@ -74,7 +79,7 @@ test('a method for services or operators is in a service of its own, and never f
 test('only what design §4 lists costs clients no token', () => {
   const exempt = entries
     .filter(([, { token }]) => token === 'TOKEN_CLASS_EXEMPT')
-    .filter(([, { caller }]) => caller !== 'CALLER_SERVICE' && caller !== 'CALLER_OPERATOR')
+    .filter(([, { caller }]) => !OTHERS.has(caller))
     .map(([path]) => path.replace(/^\/roost\.\w+\.v1\./, ''));
   expect(exempt.toSorted()).toEqual([
     'AuthenticationService/BeginRegistration',
@@ -104,10 +109,43 @@ test('finding people, writing to them, and claiming their KeyPackages cost CONTA
   expect(contact.toSorted()).toEqual(['ClaimAddPackages', 'EnqueueDirect', 'FindUser']);
 });
 
-test('a request is at most as large as design §2 says', () => {
-  for (const [path, { requestBytesMax }] of entries) {
-    expect([path, requestBytesMax <= 2 << 20]).toEqual([path, true]);
+test('a request of a client is at most as large as design §2 says, with an envelope a little more', () => {
+  for (const [path, { requestBytesMax, caller }] of entries) {
+    const max = OTHERS.has(caller) ? 4 << 20 : 2 << 20;
+    expect([path, requestBytesMax <= max]).toEqual([path, true]);
   }
+  const largest = Math.max(...federated.map(([, { requestBytesMax }]) => requestBytesMax));
+  for (const path of ['FederationInternalService/Forward', 'PeerService/Call']) {
+    const rule = rules[`/roost.federation.v1.${path}`];
+    // An envelope, a proof, a path and their lengths.
+    expect((rule?.requestBytesMax ?? 0) - largest).toBeGreaterThanOrEqual(2_048 + 1_024 + 512);
+  }
+});
+
+test('a method that travels says where to, and who signs it can be judged by the request alone', () => {
+  for (const [path, { caller, destination, federated: isFederated }] of entries) {
+    expect([path, destination !== '']).toEqual([path, isFederated]);
+    const canTravel = ['CALLER_ANYONE', 'CALLER_NEW_KEY', 'CALLER_GROUP_MEMBER'].includes(caller);
+    if (isFederated) expect([path, canTravel]).toEqual([path, true]);
+  }
+});
+
+test("groups are made on one's own homeserver; whatever else concerns one travels to its hub", () => {
+  const delivery = entries.filter(([path]) => path.includes('.DeliveryService/'));
+  const staying = delivery.filter(([, rule]) => !rule.federated).map(([path]) => path);
+  expect(staying).toEqual(['/roost.delivery.v1.DeliveryService/CreateGroup']);
+  const elsewhere = federated.filter(([path]) => !path.includes('.DeliveryService/'));
+  expect(
+    elsewhere.map(([path, { destination }]) => [path.replace(/^.*\//, ''), destination]),
+  ).toEqual(
+    expect.arrayContaining([
+      ['GetPublicKeys', 'domain'],
+      ['FindUser', 'user_name'],
+      ['EnqueueDirect', 'user_id'],
+      ['ClaimAddPackages', 'owner_domain'],
+    ]),
+  );
+  expect(elsewhere).toHaveLength(4);
 });
 
 test('buf lint passes', () => {

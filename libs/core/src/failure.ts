@@ -27,6 +27,8 @@ export const REASONS = {
   TOKEN_INVALID: 'UNAUTHENTICATED',
   /** The token was spent before. */
   TOKEN_SPENT: 'UNAUTHENTICATED',
+  /** A homeserver's envelope is not for us, does not fit what it goes with, or does not verify. */
+  BAD_ENVELOPE: 'UNAUTHENTICATED',
   /** The account was suspended by the operator. */
   SUSPENDED: 'PERMISSION_DENIED',
   /** The policy of the room, or the rule of the method, does not allow it. */
@@ -49,6 +51,8 @@ export const REASONS = {
   ALREADY_EXISTS: 'ALREADY_EXISTS',
   /** The same id was used before with other content. */
   ID_REUSED: 'ALREADY_EXISTS',
+  /** A homeserver used the same message id before, for something else. */
+  REPLAY_MISMATCH: 'ABORTED',
   /** The message was made for an epoch that is too long ago; catch up and send it again. */
   EPOCH_TOO_OLD: 'ABORTED',
   /** The message was made for an epoch that is not reached yet. */

@@ -5,7 +5,11 @@ import { Caller, LimiterAway, type Rule, TokenClass } from '@roost/proto/roost/a
 import * as externalAuth from '@roost/proto/envoy/service/auth/v3/external_auth';
 import * as rateLimit from '@roost/proto/envoy/service/ratelimit/v3/rls';
 import * as authentication from '@roost/proto/roost/authentication/v1/authentication';
+import * as admin from '@roost/proto/roost/federation/v1/admin';
 import * as delivery from '@roost/proto/roost/delivery/v1/delivery';
+import * as gateway from '@roost/proto/roost/federation/v1/gateway';
+import * as peer from '@roost/proto/roost/federation/v1/peer';
+import * as limits from '@roost/proto/roost/tokens/v1/limits';
 import * as queue from '@roost/proto/roost/queue/v1/queue';
 import * as tokens from '@roost/proto/roost/tokens/v1/tokens';
 
@@ -20,7 +24,8 @@ function isDefinition(value: unknown): value is ServiceDefinition {
   return typeof value === 'object' && value !== null && 'fullName' in value && 'methods' in value;
 }
 
-const definitions = [externalAuth, rateLimit, authentication, delivery, queue, tokens]
+const ours = [authentication, delivery, queue, tokens, limits, admin, gateway, peer];
+const definitions = [externalAuth, rateLimit, ...ours]
   .flatMap((file) => Object.values<unknown>(file))
   .filter(isDefinition);
 
@@ -32,11 +37,11 @@ test('the rules that services start with are the ones in the table, method by me
     Object.values(definition.methods).map((method) => {
       const path = pathOf(definition, method);
       const rule = requireRule(path, method);
-      const { federated, services, requestBytesMax, service } = rule;
+      const { federated, services, requestBytesMax, service, destination } = rule;
       const token = `TOKEN_CLASS_${nameIn(TokenClass, rule.token)}`;
       const caller = `CALLER_${nameIn(Caller, rule.caller)}`;
       const limiterAway = `LIMITER_AWAY_${nameIn(LimiterAway, rule.limiterAway)}`;
-      const rest = { federated, services, requestBytesMax, service, limiterAway };
+      const rest = { federated, services, requestBytesMax, service, limiterAway, destination };
       return [path, { token, caller, ...rest }] as const;
     }),
   );
@@ -53,6 +58,7 @@ test('who may call is decided by the rule alone, and the rest is denied', () => 
     requestBytesMax: 0,
     service: 'as',
     limiterAway: LimiterAway.PASS,
+    destination: '',
   };
   const may = (caller: Caller, who: string) => isReachable({ ...rule, caller }, who);
   const byClients = [
@@ -70,15 +76,13 @@ test('who may call is decided by the rule alone, and the rest is denied', () => 
       false,
     ]);
   }
-  for (const who of ['edge', 'operator', 'aas', 'ds']) {
+  for (const who of ['edge', 'operator', 'aas', 'ds', 'peer']) {
+    expect(may(Caller.PEER, who)).toBe(who === 'peer');
     expect(may(Caller.SERVICE, who)).toBe(who === 'aas');
     expect(may(Caller.OPERATOR, who)).toBe(who === 'operator');
     expect(may(Caller.UNSPECIFIED, who)).toBe(false);
   }
   // Not even a rule that names them makes services of clients and the operator.
-  const careless = { ...rule, caller: Caller.SERVICE, services: ['edge', 'operator'] };
-  expect([isReachable(careless, 'edge'), isReachable(careless, 'operator')]).toEqual([
-    false,
-    false,
-  ]);
+  const careless = { ...rule, caller: Caller.SERVICE, services: ['edge', 'operator', 'peer'] };
+  expect(careless.services.filter((who) => isReachable(careless, who))).toEqual([]);
 });

@@ -5,8 +5,11 @@ import { Caller, LimiterAway, Rule, TokenClass } from '@roost/proto/roost/access
 
 import type { MethodDefinition } from './definition.ts';
 
-/** Who calls: clients over the edge, the operator over the internal listener, or a service. */
-export type CallerName = 'edge' | 'operator' | (string & {});
+/**
+ * Who calls: clients over the edge, the operator over the internal listener, other homeservers over the
+ * listener for federation, or a service.
+ */
+export type CallerName = 'edge' | 'operator' | 'peer' | (string & {});
 
 /** The size of a request where its rule names none. */
 export const REQUEST_BYTES_MAX = 65_536;
@@ -41,13 +44,31 @@ export function requireRule(path: string, method: MethodDefinition): Rule {
     (rule.limiterAway !== LimiterAway.UNSPECIFIED) === isCounted,
     `${path} says what happens while the limiter is away if and only if clients call it for nothing`,
   );
+  assert(
+    rule.federated === (rule.destination !== ''),
+    `${path} says where its requests go if and only if they go to other homeservers`,
+  );
+  const canTravel = TRAVELLERS.has(rule.caller) && !method.responseStream;
+  assert(!rule.federated || canTravel, `${path} can be answered by a homeserver that knows nobody`);
   return rule;
 }
 
+/** Who calls can be judged by the request alone: no other homeserver knows the keys of our clients. */
+const TRAVELLERS: ReadonlySet<Caller> = new Set([
+  Caller.ANYONE,
+  Caller.NEW_KEY,
+  Caller.GROUP_MEMBER,
+]);
+
 /** Whether a method is for clients, over the edge. */
 export function isForClients({ caller }: Rule): boolean {
-  return caller !== Caller.SERVICE && caller !== Caller.OPERATOR && caller !== Caller.UNSPECIFIED;
+  return FOR_CLIENTS.has(caller);
 }
+
+const FOR_CLIENTS: ReadonlySet<Caller> = new Set([
+  ...TRAVELLERS,
+  ...[Caller.CLIENT, Caller.QS_USER, Caller.QS_CLIENT],
+]);
 
 /** How the edge says that a token was spent on a call, and of which class. */
 export const TOKEN_CLASS_HEADER = 'roost-token-class';
@@ -72,6 +93,8 @@ export function requestBytesMaxOf(rule: Rule): number {
   return rule.requestBytesMax === 0 ? REQUEST_BYTES_MAX : rule.requestBytesMax;
 }
 
+const OUTSIDE: ReadonlySet<CallerName> = new Set(['edge', 'operator', 'peer']);
+
 /**
  * Whether a method is there at all for this caller. Whoever may not call it hears the same as if it
  * did not exist: internal methods are not to be found by way of the edge, nor can a service or the
@@ -82,9 +105,11 @@ export function isReachable(rule: Rule, caller: CallerName): boolean {
     case Caller.UNSPECIFIED:
       return false;
     case Caller.SERVICE:
-      return caller !== 'edge' && caller !== 'operator' && rule.services.includes(caller);
+      return !OUTSIDE.has(caller) && rule.services.includes(caller);
     case Caller.OPERATOR:
       return caller === 'operator';
+    case Caller.PEER:
+      return caller === 'peer';
     default:
       return caller === 'edge';
   }

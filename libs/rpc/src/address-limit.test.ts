@@ -11,6 +11,7 @@ const rule: Rule = {
   requestBytesMax: 0,
   service: 'as',
   limiterAway: LimiterAway.PASS,
+  destination: '',
 };
 
 test('one subscriber has one bucket, however its address is written, and it is not shown', () => {

@@ -18,6 +18,7 @@ export function optionsOf(rule: Partial<Rule>) {
     requestBytesMax: 0,
     service: 'echo',
     limiterAway: isCounted(rule) ? LimiterAway.PASS : LimiterAway.UNSPECIFIED,
+    destination: '',
     ...rule,
   };
   const encoded = Rule.encode(whole).finish();
