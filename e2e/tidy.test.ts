@@ -51,6 +51,8 @@ const allowed: Record<string, { readonly ours: string; readonly doors: string }>
     ours: 'core crypto proto',
     doors: '@nats-io/transport-node @opentelemetry/api redis',
   },
+  // Of the bus only its codecs.
+  'libs/federation': { ours: 'bus core crypto identity', doors: '' },
   'libs/service': {
     ours: 'bus core crypto postgres rpc',
     doors: `pino zod @opentelemetry/api @opentelemetry/context-async-hooks @opentelemetry/core

@@ -201,11 +201,11 @@ function placeAad({ groupId, number, prev }: FanOutPlace): Uint8Array {
   });
 }
 
-function writePair(writer: Writer, { incarnation, n }: Pair): void {
+export function writePair(writer: Writer, { incarnation, n }: Pair): void {
   writer.u32(incarnation).u64(n);
 }
 
-function readPair(reader: Reader): Pair {
+export function readPair(reader: Reader): Pair {
   return { incarnation: reader.u32(), n: reader.u64() };
 }
 
