@@ -46,7 +46,8 @@ test('a row is not made anew without the key that signed it', () => {
   const [thief] = [keyOf()];
   const forged = chainOf(1, old, thief, young);
   expect(flawsOf(forged)).toEqual(['01 2 key']);
-  const garbled = rows[0]!.envelope.with(-1, rows[0]!.envelope.at(-1)! ^ 1);
+  const garbled = Uint8Array.from(rows[0]!.envelope);
+  garbled[garbled.length - 1]! ^= 1;
   const row = { ...rows[0]!, envelope: garbled };
   const again = [{ ...row, hash: auditHash(crypto, FIRST_HASH, row) }];
   expect(flawsOf(again)).toEqual(['01 1 signature']);

@@ -25,7 +25,6 @@ export interface AuditFlaw {
   readonly what: 'hash' | 'gap' | 'envelope' | 'key' | 'signature';
 }
 
-export const CHAIN_BYTES = 16;
 /** The hash before a chain's first row. */
 export const FIRST_HASH: Uint8Array = new Uint8Array(32);
 const LABEL = 'Roost 1.0 FederationAudit';

@@ -87,8 +87,11 @@ test('its bytes are what the contract says', () => {
     '0001', // version
     '09' + toHex(utf8('a.example')) + '09' + toHex(utf8('b.example')),
     '06' + toHex(utf8('/a.B/C')) + toHex(crypto.sha256(publicKey)).slice(0, 16),
-    '0000000102030405' + '000000010203ee65', // created, and 60 s later
-    'ee'.repeat(16) + '00' + '00000001' + '0000000000000002' + toHex(crypto.sha256(payload)),
+    '0000000102030405', // created
+    '000000010203ee65', // 60 s later
+    'ee'.repeat(16), // message id
+    '00000000010000000000000002', // no group; (1, 2)
+    toHex(crypto.sha256(payload)),
   ].join('');
   const length = (0x4000 + content.length / 2).toString(16);
   expect(toHex(bytes).startsWith(length + content)).toBe(true);

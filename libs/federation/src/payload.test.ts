@@ -25,7 +25,7 @@ test.each([
   ['a gap with something', [{ ...gap, fanOut: utf8('x') }]],
   ['a number that no table can keep', [{ ...event, number: pair(2n ** 63n) }]],
   ['a number before it that none can', [{ ...event, prev: pair(2n ** 64n - 1n) }]],
-  ['more than 64', Array(65).fill(event)],
+  ['more than 64', Array.from({ length: 65 }, () => event)],
 ])('of events, %s is refused', (_, events) => {
   expect(() => decodeEvents(encodeEvents({ groupId, events }))).toThrow(malformed);
 });

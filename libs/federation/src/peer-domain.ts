@@ -25,11 +25,13 @@ export function parsePeerDomain(text: string, field = 'domain'): Domain {
   const last = labels.at(-1) ?? '';
   if (labels.length < 2 || LOCAL.has(last)) throw malformed(field, 'is a name of this machine');
   if (NUMBER.test(last)) throw malformed(field, 'is an address and not a name');
-  // `xn--` is the only prefix of its form that means anything (RFC 5890 §2.3.1).
-  const isReserved = (label: string) =>
-    label.slice(2, 4) === '--' && !/^xn--[a-z0-9-]+$/.test(label);
   if (labels.some(isReserved)) throw malformed(field, 'has a label that is no A-label');
   return domain;
+}
+
+/** `xn--` is the only prefix of its form that means anything (RFC 5890 §2.3.1). */
+function isReserved(label: string): boolean {
+  return label.slice(2, 4) === '--' && !/^xn--[a-z0-9-]+$/.test(label);
 }
 
 /** `host:port`, where a gateway listens; an address is judged when it is connected to. */
