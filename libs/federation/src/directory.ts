@@ -46,8 +46,6 @@ export interface SignedDirectory {
   readonly signature: Uint8Array;
 }
 
-/** Where it is published. */
-export const DIRECTORY_PATH = '/.well-known/roost-federation';
 /** As JSON. */
 export const DIRECTORY_BYTES_MAX = 51_200;
 export const DIRECTORY_MS = DAY_MS;

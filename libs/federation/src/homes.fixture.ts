@@ -3,6 +3,7 @@ import { nodeCrypto } from '@roost/crypto/node';
 
 import { type Directory, readDirectory, signDirectory } from './directory.ts';
 import { firstKey, type OwnKey, trusted } from './keys.ts';
+import { SPOKEN } from './versions.ts';
 
 /** Two homeservers that write to each other, and a third one. */
 export const [A, B, C] = [
@@ -26,7 +27,7 @@ export function directoryOf(
   changes: Partial<Omit<Directory, 'keys' | 'expiresMs'>> = {},
 ) {
   const directory = {
-    ...{ domain: A, serial: 1n, createdMs: NOW, protocol: { min: 1, max: 1 } },
+    ...{ domain: A, serial: 1n, createdMs: NOW, protocol: SPOKEN },
     ...{ endpoint: { host: 'federation.a.example', port: 8443 }, pins: [] },
     ...changes,
   };

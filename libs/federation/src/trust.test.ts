@@ -34,7 +34,7 @@ const later = (keys: readonly OwnKey[], days: number, serial: bigint) =>
   directoryOf(keys, { serial, createdMs: NOW + days * DAY_MS });
 
 const first = keyOf();
-const madeAt = [NOW, NOW + 10 * DAY_MS, NOW + 80 * DAY_MS] as const;
+const madeAt = [NOW, NOW + 10 * DAY_MS + HOUR_MS, NOW + 80 * DAY_MS] as const;
 const second = nextKey(crypto, A, first, madeAt[1]);
 const third = nextKey(crypto, A, second, madeAt[2]);
 const met = read(directoryOf([first]));
