@@ -70,6 +70,10 @@ test('who may call is decided by the rule alone, and the rest is denied', () => 
     Caller.GROUP_MEMBER,
   ];
   for (const caller of byClients) {
+    // Other homeservers get to what travels, and to nothing else.
+    expect(may(caller, 'federation-gateway')).toBe(false);
+    expect(isReachable({ ...rule, caller, federated: true }, 'federation-gateway')).toBe(true);
+    expect(may(caller, 'peer')).toBe(false);
     expect([may(caller, 'edge'), may(caller, 'operator'), may(caller, 'aas')]).toEqual([
       true,
       false,

@@ -4,6 +4,7 @@ import { Failure } from '@roost/core/failure';
 import { Caller, LimiterAway, Rule, TokenClass } from '@roost/proto/roost/access/v1/access';
 
 import type { MethodDefinition } from './definition.ts';
+import { GATEWAY } from './destination.ts';
 
 /**
  * Who calls: clients over the edge, the operator over the internal listener, other homeservers over the
@@ -111,6 +112,6 @@ export function isReachable(rule: Rule, caller: CallerName): boolean {
     case Caller.PEER:
       return caller === 'peer';
     default:
-      return caller === 'edge';
+      return caller === 'edge' || (caller === GATEWAY && rule.federated);
   }
 }

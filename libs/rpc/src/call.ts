@@ -41,6 +41,8 @@ export interface Outgoing {
   readonly authorization: string | undefined;
   readonly deadlineMs: number | undefined;
   readonly signal: AbortSignal | undefined;
+  /** Whose request the gateway brings. */
+  readonly source?: Domain | undefined;
 }
 
 /**

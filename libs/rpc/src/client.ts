@@ -13,6 +13,7 @@ import {
 } from '@grpc/grpc-js';
 
 import { type Outgoing, PROOF_METADATA, RESPONSE_BYTES_MAX, type Transport } from './call.ts';
+import { SOURCE_HEADER } from './destination.ts';
 import { observeCalling } from './observe.ts';
 import { type MutualTls, type Peer, refuseOther } from './peer.ts';
 import { CODES, errorOf } from './status.ts';
@@ -189,10 +190,11 @@ async function* stream(client: Client, call: Outgoing): AsyncGenerator<Uint8Arra
   }
 }
 
-function metadataOf({ proof, authorization }: Outgoing): Metadata {
+function metadataOf({ proof, authorization, source }: Outgoing): Metadata {
   const metadata = new Metadata();
   if (proof !== undefined) metadata.set(PROOF_METADATA, toBuffer(proof));
   if (authorization !== undefined) metadata.set('authorization', authorization);
+  if (source !== undefined) metadata.set(SOURCE_HEADER, source);
   return metadata;
 }
 

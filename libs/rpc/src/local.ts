@@ -57,7 +57,8 @@ export function localTransport(bindings: readonly ServiceBinding[], as: string):
 }
 
 function incoming(call: Outgoing, as: string, signal: AbortSignal): Incoming {
-  return { request: call.request, proof: call.proof, caller: as, signal };
+  const { request, proof, deadlineMs, source } = call;
+  return { request, proof, caller: as, signal, deadlineMs, source };
 }
 
 /**

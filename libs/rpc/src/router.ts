@@ -1,9 +1,11 @@
 import { assert, BrokenInvariant } from '@roost/core/assert';
 import { Failure } from '@roost/core/failure';
+import { type Domain, parseDomain } from '@roost/core/ids';
 import { TokenClass } from '@roost/proto/roost/access/v1/access';
 
 import { assertPaid, type CallerName, isReachable, TOKEN_CLASS_HEADER } from './access.ts';
 import { type Bucket, limitAddress, type Limiter } from './address-limit.ts';
+import { GATEWAY, SOURCE_HEADER } from './destination.ts';
 import { messagesIn, readMessage, readRequest } from './body.ts';
 import { PROOF_METADATA } from './call.ts';
 import type { Exchange } from './exchange.ts';
@@ -178,6 +180,8 @@ export class Router {
       proof: proofIn(exchange),
       caller: this.#callerOf(exchange),
       signal,
+      deadlineMs: this.#unaryMsOf(exchange),
+      source: this.#callerOf(exchange) === GATEWAY ? sourceIn(exchange) : undefined,
     };
     if (method.kind === 'unary') return method.answer(incoming);
     // A stream may last; only its request had to come in time.
@@ -195,6 +199,8 @@ export class Router {
     { path, rule }: BoundMethod,
   ): Promise<void> {
     const { gate, limiter, exemptBucket } = this.#options;
+    // Of other homeservers there are no tokens: the gateway has counted the call.
+    if (this.#callerOf(exchange) === GATEWAY) return;
     if (rule.token !== TokenClass.EXEMPT) {
       if (gate === undefined) assertPaid(rule, exchange.headers[TOKEN_CLASS_HEADER]);
       else await gate(path, exchange.headers.authorization ?? '', signal);
@@ -262,6 +268,11 @@ function proofIn({ headers }: Exchange): Uint8Array | undefined {
   const bytes = typeof value === 'string' ? fromBase64(value) : undefined;
   if (bytes === undefined) throw new Failure('MALFORMED', `${PROOF_METADATA}: is not base64`);
   return bytes;
+}
+
+function sourceIn({ headers }: Exchange): Domain | undefined {
+  const value = headers[SOURCE_HEADER];
+  return typeof value === 'string' ? parseDomain(value, SOURCE_HEADER) : undefined;
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = {

@@ -7,6 +7,7 @@ import { assertFresh, parseProof, type ProofKind, verifyProof } from '@roost/ide
 import { Caller, type Rule } from '@roost/proto/roost/access/v1/access';
 
 import { type CallerName, isReachable, requestBytesMaxOf, requireRule } from './access.ts';
+import { destinationOf, type Forward, forwardNowhere, GATEWAY } from './destination.ts';
 import {
   encodeWith,
   type MethodDefinition,
@@ -44,6 +45,8 @@ export interface CallContext {
   /** Aborted when the caller has gone, its deadline has passed, or the server closes. */
   readonly signal: AbortSignal;
   readonly caller: CallerName;
+  /** The homeserver whose user asks; `undefined` for our own. */
+  readonly source: Domain | undefined;
 }
 
 type Handler<M extends MethodDefinition> = (
@@ -68,6 +71,8 @@ export interface BindOptions {
   readonly audience: Domain;
   readonly clock: Clock;
   readonly crypto: Crypto;
+  /** How requests get to the homeservers that they are for; absent where none but this is reached. */
+  readonly forward?: Forward | undefined;
 }
 
 /** A call as it came in. */
@@ -77,6 +82,10 @@ export interface Incoming {
   readonly proof: Uint8Array | undefined;
   readonly caller: CallerName;
   readonly signal: AbortSignal;
+  /** What is left of the time that the caller gave, where it gave one. */
+  readonly deadlineMs?: number | undefined;
+  /** Whose request the gateway brings. */
+  readonly source?: Domain | undefined;
 }
 
 interface Answering {
@@ -158,29 +167,65 @@ function bindMethod(
     `somebody finds the key that signs ${path}`,
   );
 
-  const start = async (call: Incoming): Promise<unknown> => {
+  const open = async (call: Incoming): Promise<Opened> => {
     if (!isReachable(rule, call.caller)) throw unknownMethod();
-    const { signal, caller } = call;
     if (call.request.length > requestBytesMaxOf(rule)) throw tooLarge(rule);
+    const source = sourceOf(rule, call);
     const request = decodeRequest(method, call.request);
-    const proof = await proofOf({ path, rule }, call, request, options);
-    return handler(request, { path, rule, proof, signal, caller });
+    const destination = destinationOf(rule, request, options.audience);
+    const addressed = { ...options, audience: destination };
+    // What another homeserver brought is not passed on: nobody is asked by way of us.
+    if (destination !== options.audience && source !== undefined) throw notHere(destination);
+    const proof = await proofOf({ path, rule }, call, request, addressed);
+    return { request, destination, proof, source };
+  };
+  const handle = (call: Incoming, { request, proof, source }: Opened): unknown => {
+    const { signal, caller } = call;
+    return handler(request, { path, rule, proof, signal, caller, source });
   };
 
   const common = { path, rule, requestBytesMax: requestBytesMaxOf(rule) };
   if (!method.responseStream) {
-    const answer = async (call: Incoming) => encodeWith(method.responseType, await start(call));
+    const answer = async (call: Incoming): Promise<Uint8Array> => {
+      const opened = await open(call);
+      const { destination } = opened;
+      if (destination === options.audience) {
+        return encodeWith(method.responseType, await handle(call, opened));
+      }
+      const { request, proof, deadlineMs, signal } = call;
+      const { forward = forwardNowhere } = options;
+      return forward({ destination, method: path, request, proof, deadlineMs, signal });
+    };
     return { ...common, kind: 'unary', answer };
   }
   return {
     ...common,
     kind: 'stream',
     async *answer(call) {
-      const responses = await start(call);
+      const responses = handle(call, await open(call));
       assert(isAsyncIterable(responses), `${path} answers with a stream`);
       for await (const response of responses) yield encodeWith(method.responseType, response);
     },
   };
+}
+
+/** A request that its rule lets through. */
+interface Opened {
+  readonly request: unknown;
+  readonly destination: Domain;
+  readonly proof: VerifiedProof | undefined;
+  readonly source: Domain | undefined;
+}
+
+/** Whose request it is, where the gateway brings one of another homeserver's; it always says. */
+function sourceOf(rule: Rule, { caller, source }: Incoming): Domain | undefined {
+  if (caller !== GATEWAY || !rule.federated) return undefined;
+  if (source !== undefined) return source;
+  throw unauthenticated('a request that comes by the gateway is of a homeserver');
+}
+
+function notHere(destination: Domain): Failure {
+  return new Failure('FEDERATION_DENIED', `this homeserver is not ${destination}`);
 }
 
 /** What whoever may not call a method hears, and whoever calls one that is not there. */
