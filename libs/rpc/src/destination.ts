@@ -59,13 +59,23 @@ export function forwardBy(
   };
 }
 
-/** Where a homeserver has no gateway. */
-export const forwardNowhere: Forward = async ({ destination }) => {
+/** How a request gets to its destination; `undefined` where that is here. */
+export function wayTo(
+  destination: Domain,
+  { audience, forward }: { readonly audience: Domain; readonly forward?: Forward | undefined },
+  source: Domain | undefined,
+): Forward | undefined {
+  if (destination === audience) return undefined;
+  // What another homeserver brought is not passed on: nobody is asked by way of us.
+  if (source !== undefined) {
+    throw new Failure('FEDERATION_DENIED', `this homeserver is not ${destination}`);
+  }
+  if (forward !== undefined) return forward;
   throw new Failure(
     'FEDERATION_DENIED',
     `federation is not configured: this homeserver does not reach ${destination}`,
   );
-};
+}
 
 const NOTHING = new Uint8Array(0);
 /** What each hop keeps for itself, to answer in time. */

@@ -7,7 +7,7 @@ import { assertFresh, parseProof, type ProofKind, verifyProof } from '@roost/ide
 import { Caller, type Rule } from '@roost/proto/roost/access/v1/access';
 
 import { type CallerName, isReachable, requestBytesMaxOf, requireRule } from './access.ts';
-import { destinationOf, type Forward, forwardNowhere, GATEWAY } from './destination.ts';
+import { destinationOf, type Forward, GATEWAY, wayTo } from './destination.ts';
 import {
   encodeWith,
   type MethodDefinition,
@@ -174,10 +174,9 @@ function bindMethod(
     const request = decodeRequest(method, call.request);
     const destination = destinationOf(rule, request, options.audience);
     const addressed = { ...options, audience: destination };
-    // What another homeserver brought is not passed on: nobody is asked by way of us.
-    if (destination !== options.audience && source !== undefined) throw notHere(destination);
+    const forward = wayTo(destination, options, source);
     const proof = await proofOf({ path, rule }, call, request, addressed);
-    return { request, destination, proof, source };
+    return { request, destination, forward, proof, source };
   };
   const handle = (call: Incoming, { request, proof, source }: Opened): unknown => {
     const { signal, caller } = call;
@@ -188,12 +187,9 @@ function bindMethod(
   if (!method.responseStream) {
     const answer = async (call: Incoming): Promise<Uint8Array> => {
       const opened = await open(call);
-      const { destination } = opened;
-      if (destination === options.audience) {
-        return encodeWith(method.responseType, await handle(call, opened));
-      }
+      const { destination, forward } = opened;
+      if (forward === undefined) return encodeWith(method.responseType, await handle(call, opened));
       const { request, proof, deadlineMs, signal } = call;
-      const { forward = forwardNowhere } = options;
       return forward({ destination, method: path, request, proof, deadlineMs, signal });
     };
     return { ...common, kind: 'unary', answer };
@@ -213,6 +209,8 @@ function bindMethod(
 interface Opened {
   readonly request: unknown;
   readonly destination: Domain;
+  /** Set if and only if it does not stay here. */
+  readonly forward: Forward | undefined;
   readonly proof: VerifiedProof | undefined;
   readonly source: Domain | undefined;
 }
@@ -222,10 +220,6 @@ function sourceOf(rule: Rule, { caller, source }: Incoming): Domain | undefined 
   if (caller !== GATEWAY || !rule.federated) return undefined;
   if (source !== undefined) return source;
   throw unauthenticated('a request that comes by the gateway is of a homeserver');
-}
-
-function notHere(destination: Domain): Failure {
-  return new Failure('FEDERATION_DENIED', `this homeserver is not ${destination}`);
 }
 
 /** What whoever may not call a method hears, and whoever calls one that is not there. */
