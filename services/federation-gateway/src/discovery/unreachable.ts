@@ -1,0 +1,24 @@
+import { Failure } from '@roost/core/failure';
+
+/** Why a peer could not be found: refusals are counted by it. */
+export type DiscoveryFlaw =
+  | 'name'
+  | 'address'
+  | 'connection'
+  | 'certificate'
+  | 'redirect'
+  | 'status'
+  | 'type'
+  | 'size'
+  | 'time'
+  | 'document';
+
+/** A peer cannot be found, or is not what it should be, by now. The message is for the operator. */
+export class PeerUnreachable extends Failure {
+  readonly flaw: DiscoveryFlaw;
+
+  constructor(flaw: DiscoveryFlaw, message: string, cause?: unknown) {
+    super('UNAVAILABLE', message, {}, cause);
+    this.flaw = flaw;
+  }
+}
