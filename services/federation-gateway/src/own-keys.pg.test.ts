@@ -1,0 +1,135 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { parseDomain } from '@roost/core/ids';
+import { DAY_MS, HOUR_MS } from '@roost/core/time';
+import { nodeCrypto as crypto } from '@roost/crypto/node';
+import { readDirectory } from '@roost/federation/directory';
+import { keyIdOf } from '@roost/federation/keys';
+import { extendTrust, type Trust } from '@roost/federation/trust';
+import { TestClock } from '@roost/testing/clock';
+import { type FreshDatabase, freshDatabase } from '@roost/testing/postgres';
+
+import { OwnKeys, type OwnKeysPorts } from './own-keys.ts';
+
+const domain = parseDomain('a.example');
+const about: OwnKeysPorts['about'] = {
+  endpoint: { host: 'federation.a.example', port: 8443 },
+  ...{ pins: [], protocol: { min: 1, max: 1 } },
+};
+let database: FreshDatabase;
+let clock: TestClock;
+
+beforeEach(async () => {
+  database = await freshDatabase(new URL('../migrations/', import.meta.url));
+  clock = new TestClock();
+});
+afterEach(async () => {
+  await database[Symbol.asyncDispose]();
+});
+
+const secretKey = crypto.random(32);
+async function replica(changes: Partial<OwnKeysPorts> = {}): Promise<OwnKeys> {
+  const keys = new OwnKeys({ database, crypto, clock, domain, secretKey, about, ...changes });
+  await keys.rotate();
+  return keys;
+}
+
+/** What a peer makes of what is published. */
+function read(keys: OwnKeys, before?: Trust): Trust {
+  const signed = readDirectory(crypto, keys.directory);
+  return extendTrust(crypto, { domain, nowMs: clock.now() }, signed, before);
+}
+
+test('replicas that start at once have one key and publish the same bytes', async () => {
+  const [a, b, c] = await Promise.all([replica(), replica(), replica()]);
+  expect([a, b, c].map(({ signer }) => signer.publicKey)).toEqual(
+    Array.from({ length: 3 }, () => a.signer.publicKey),
+  );
+  expect([b.directory, c.directory]).toEqual([a.directory, a.directory]);
+  expect(read(a)).toMatchObject({ serial: 1n });
+});
+
+test('two homeservers have different keys, and no private key lies in clear', async () => {
+  const keys = await replica();
+  await using other = await freshDatabase(new URL('../migrations/', import.meta.url));
+  const theirs = await replica({ database: other });
+  expect(theirs.signer.publicKey).not.toEqual(keys.signer.publicKey);
+  const rows = await database.query<{ row: string }>({ text: 'SELECT k::text AS row FROM keys k' });
+  const hex = Buffer.from(keys.signer.privateKey).toString('hex');
+  expect(rows.map(({ row }) => row.includes(hex))).toEqual([false]);
+  await expect(replica({ secretKey: crypto.random(32) })).rejects.toThrow(/open with the secret/);
+});
+
+test('over a year a peer that looks once a day can follow every key, and one always signs', async () => {
+  const keys = await replica();
+  let trust = read(keys);
+  const signers = new Set<string>();
+  for (let day = 0; day < 365; day++) {
+    clock.advance(DAY_MS);
+    await keys.rotate();
+    const id = keyIdOf(crypto, keys.signer.publicKey);
+    // It signs with what the peer read yesterday.
+    expect(trust.keys.some(({ keyId }) => Buffer.from(keyId).equals(id))).toBe(true);
+    signers.add(Buffer.from(id).toString('hex'));
+    trust = read(keys, trust);
+  }
+  expect(signers.size).toBeGreaterThanOrEqual(4);
+  expect(signers.size).toBeLessThanOrEqual(6);
+});
+
+test('after a year of silence a key signs at once, and follows from the last one', async () => {
+  const trust = read(await replica());
+  clock.advance(365 * DAY_MS);
+  const keys = await replica();
+  expect(keys.all).toHaveLength(2);
+  expect(read(keys, trust).keys).toHaveLength(2);
+});
+
+test('what is published stays as it is for hours, and grows in its serial with every change', async () => {
+  const keys = await replica();
+  const first = keys.directory;
+  clock.advance(5 * HOUR_MS);
+  await keys.rotate();
+  expect(keys.directory).toEqual(first);
+  clock.advance(2 * HOUR_MS);
+  await keys.rotate();
+  expect(read(keys).serial).toBe(2n);
+  const moved = await replica({ about: { ...about, endpoint: { host: 'b.a.example', port: 1 } } });
+  expect(read(moved).serial).toBe(3n);
+});
+
+test('an announced key is published at once and signs after a day', async () => {
+  const keys = await replica();
+  const [before, next] = [keys.signer, await keys.announce()];
+  expect(read(keys).keys).toHaveLength(2);
+  expect(keys.signer.publicKey).toEqual(before.publicKey);
+  await expect(keys.announce()).rejects.toMatchObject({ reason: 'LIMIT_REACHED' });
+  clock.advance(DAY_MS);
+  expect(keys.signer.publicKey).toEqual(next.publicKey);
+});
+
+test('a revoked key signs no more, another does at once, and who knew the first follows', async () => {
+  const keys = await replica();
+  const [trust, stolen] = [read(keys), keys.signer];
+  await keys.revoke(keyIdOf(crypto, stolen.publicKey));
+  expect(keys.signer.publicKey).not.toEqual(stolen.publicKey);
+  const after = read(keys, trust);
+  expect(after.keys.map(({ revokedAt }) => revokedAt !== undefined)).toEqual([true, false]);
+  await expect(keys.revoke(new Uint8Array(8))).rejects.toMatchObject({ reason: 'MALFORMED' });
+  // The replica that slept through it hears of it at its next look.
+  const late = await replica();
+  expect(late.signer.publicKey).toEqual(keys.signer.publicKey);
+});
+
+test('a key that is revoked before it ever signed breaks no chain', async () => {
+  const keys = await replica();
+  const announced = await keys.announce();
+  let trust = read(keys);
+  await keys.revoke(keyIdOf(crypto, announced.publicKey));
+  trust = read(keys, trust);
+  const again = await keys.announce();
+  trust = read(keys, trust);
+  clock.advance(DAY_MS);
+  expect(keys.signer.publicKey).toEqual(again.publicKey);
+  await keys.rotate();
+  expect(read(keys, trust).keys).toHaveLength(3);
+});
