@@ -68,7 +68,15 @@ export function signDirectory(
   assert(directory.keys.length <= KEYS_MAX, 'a directory lists the newest keys');
   const content = encodeContent({ ...directory, expiresMs: directory.createdMs + DIRECTORY_MS });
   const signature = signWithLabel(crypto, key.privateKey, LABEL, content);
-  const keyId = keyIdOf(crypto, key.publicKey);
+  return encodeSigned({ content, keyId: keyIdOf(crypto, key.publicKey), signature });
+}
+
+/** A directory as it was read. */
+export function encodeSigned({
+  content,
+  keyId,
+  signature,
+}: Omit<SignedDirectory, 'directory'>): Uint8Array<ArrayBuffer> {
   return encode((writer) => writer.opaque(content).fixed(keyId).opaque(signature));
 }
 

@@ -1,0 +1,188 @@
+import { equal } from '@roost/core/bytes';
+import { Failure } from '@roost/core/failure';
+import type { Domain } from '@roost/core/ids';
+import { type Clock, MINUTE_MS } from '@roost/core/time';
+import type { Crypto } from '@roost/crypto/crypto';
+import {
+  cacheMs,
+  type Directory,
+  encodeSigned,
+  parseDirectory,
+  readDirectory,
+  type SignedDirectory,
+} from '@roost/federation/directory';
+import { nameOf, type TrustedKey } from '@roost/federation/keys';
+import { extendTrust } from '@roost/federation/trust';
+import { commonVersion, type VersionRange } from '@roost/federation/versions';
+import type { Database } from '@roost/postgres/database';
+import { PeerUnreachable } from './discovery/unreachable.ts';
+import * as store from './store/peers.ts';
+
+/** A homeserver as we know it. */
+export interface Peer {
+  readonly domain: Domain;
+  readonly directory: Directory;
+  /** The version of the protocol that is spoken with it. */
+  readonly version: number;
+  readonly keys: readonly TrustedKey[];
+  readonly firstMetMs: number;
+}
+
+export interface PeersPorts {
+  readonly database: Database;
+  readonly crypto: Crypto;
+  readonly clock: Clock;
+  readonly home: Domain;
+  readonly protocol: VersionRange;
+  /** Fetches the document that a domain publishes. */
+  readonly fetchDocument: (domain: Domain) => Promise<Uint8Array>;
+}
+
+/** So often at most a domain is looked for, by all replicas together, whoever makes us. */
+const SEARCH_EVERY_MS = MINUTE_MS;
+/** So many at once: whoever makes up names waits for the others who do. */
+const SEARCHES_MAX = 16;
+
+/**
+ * The homeservers that were met: their directories, kept as long as those are relied on, and the keys that
+ * follow from those that were known before. Whether the policy lets one in is asked before this.
+ */
+export class Peers {
+  readonly #ports: PeersPorts;
+  readonly #searches = new Map<Domain, Promise<store.StoredPeer>>();
+
+  constructor(ports: PeersPorts) {
+    this.#ports = ports;
+  }
+
+  /** A peer to speak with; `FEDERATION_DENIED` where no version is common, `UNAVAILABLE` where it is not found. */
+  async find(domain: Domain): Promise<Peer> {
+    const { database, clock } = this.#ports;
+    const [kept, nowMs] = [await store.findPeer(database, domain), clock.now()];
+    if (kept === undefined || nowMs >= kept.reliedUntilMs) {
+      return this.#peerOf(domain, await this.#search(domain));
+    }
+    // Looked for again while there is time: a well-known address may be away for a while.
+    const half = kept.readAtMs + (kept.reliedUntilMs - kept.readAtMs) / 2;
+    if (nowMs < half) return this.#peerOf(domain, kept);
+    const found = await this.#search(domain).catch((error: unknown) => {
+      if (error instanceof Failure) return kept;
+      throw error;
+    });
+    return this.#peerOf(domain, found);
+  }
+
+  /** A peer that signed with a key: where that is not known, it is looked for again, once a minute. */
+  async findSigner(domain: Domain, keyId: Uint8Array): Promise<Peer> {
+    const peer = await this.find(domain);
+    if (peer.keys.some((key) => equal(key.keyId, keyId))) return peer;
+    try {
+      return this.#peerOf(domain, await this.#search(domain));
+    } catch (error) {
+      // It was looked for a moment ago, or is not what it should be: what is known counts.
+      if (error instanceof Failure) return peer;
+      throw error;
+    }
+  }
+
+  /**
+   * Believes what a domain publishes now, though it follows from nothing that was known: its operator told
+   * ours these key ids, and all that sign have to be among them.
+   */
+  async trustAnew(domain: Domain, keyIds: readonly Uint8Array[]): Promise<void> {
+    const { clock, crypto, database, fetchDocument } = this.#ports;
+    const signed = readDirectory(crypto, parseDirectory(await fetchDocument(domain)));
+    const trust = extendTrust(crypto, { domain, nowMs: clock.now() }, signed, undefined);
+    const told = new Set(keyIds.map(nameOf));
+    const living = trust.keys.filter(({ revokedAt }) => revokedAt === undefined);
+    if (!living.every(({ keyId }) => told.has(nameOf(keyId)))) {
+      throw new Failure('NOT_ALLOWED', `${domain} publishes another key than those that were told`);
+    }
+    await database.transaction(async (tx) => {
+      await store.lockPeer(tx, domain);
+      const kept = await store.findPeer(tx, domain);
+      await store.revokePeerKeys(tx, domain, clock.now());
+      await store.putPeer(tx, domain, this.#storedOf(signed, trust, kept));
+    });
+  }
+
+  /** Those who ask for the same domain at once hear the same. */
+  async #search(domain: Domain): Promise<store.StoredPeer> {
+    const running = this.#searches.get(domain);
+    if (running !== undefined) return await running;
+    if (this.#searches.size >= SEARCHES_MAX) {
+      throw new Failure('RATE_LIMITED', 'too many homeservers are looked for', {
+        retryAfterMs: SEARCH_EVERY_MS,
+      });
+    }
+    const searching = this.#searchOnce(domain).finally(() => this.#searches.delete(domain));
+    this.#searches.set(domain, searching);
+    return await searching;
+  }
+
+  async #searchOnce(domain: Domain): Promise<store.StoredPeer> {
+    const { clock, database, fetchDocument } = this.#ports;
+    const nowMs = clock.now();
+    const claim = await store.claimSearch(database, domain, {
+      ...{ nowMs, sinceMs: nowMs - SEARCH_EVERY_MS },
+    });
+    if (!claim.isOurs) {
+      throw new Failure(
+        'UNAVAILABLE',
+        claim.trouble === '' ? `${domain} was looked for a moment ago` : claim.trouble,
+        { retryAfterMs: SEARCH_EVERY_MS },
+      );
+    }
+    try {
+      const found = await this.#read(domain, await fetchDocument(domain));
+      await store.noteSearch(database, domain, '');
+      return found;
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      const trouble = readable(domain, error);
+      await store.noteSearch(database, domain, trouble.message);
+      throw trouble;
+    }
+  }
+
+  async #read(domain: Domain, document: Uint8Array): Promise<store.StoredPeer> {
+    const { clock, crypto, database } = this.#ports;
+    const signed = readDirectory(crypto, parseDirectory(document));
+    return await database.transaction(async (tx) => {
+      await store.lockPeer(tx, domain);
+      const kept = await store.findPeer(tx, domain);
+      const trust = extendTrust(crypto, { domain, nowMs: clock.now() }, signed, kept?.trust);
+      const found = this.#storedOf(signed, trust, kept);
+      await store.putPeer(tx, domain, found);
+      return found;
+    });
+  }
+
+  #storedOf(
+    { directory, content, keyId, signature }: SignedDirectory,
+    trust: store.StoredPeer['trust'],
+    kept: store.StoredPeer | undefined,
+  ): store.StoredPeer {
+    const nowMs = this.#ports.clock.now();
+    return {
+      firstMetMs: kept?.firstMetMs ?? nowMs,
+      signed: encodeSigned({ content, keyId, signature }),
+      readAtMs: nowMs,
+      reliedUntilMs: nowMs + cacheMs(directory, nowMs),
+      trust,
+    };
+  }
+
+  #peerOf(domain: Domain, { signed, trust, firstMetMs }: store.StoredPeer): Peer {
+    const { crypto, home, protocol } = this.#ports;
+    const { directory } = readDirectory(crypto, signed);
+    const version = commonVersion({ domain: home, protocol }, directory);
+    return { domain, directory, version, keys: trust.keys, firstMetMs };
+  }
+}
+
+/** Whatever is wrong with a document is a trouble of the peer's, not of whoever made us look. */
+function readable(domain: Domain, error: Failure): Failure {
+  if (error instanceof PeerUnreachable || error.reason === 'UNAVAILABLE') return error;
+  return new PeerUnreachable('document', `${domain}: ${error.message}`, error);
+}

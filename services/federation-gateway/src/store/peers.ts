@@ -1,0 +1,183 @@
+import type { Domain } from '@roost/core/ids';
+import type { TrustedKey } from '@roost/federation/keys';
+import type { Trust } from '@roost/federation/trust';
+import type { Executor } from '@roost/postgres/executor';
+import { rowsStatement, statement } from '@roost/postgres/statement';
+
+/** A homeserver that was found, as it was believed last. */
+export interface StoredPeer {
+  readonly firstMetMs: number;
+  /** Its directory as it was signed. */
+  readonly signed: Uint8Array;
+  readonly readAtMs: number;
+  readonly reliedUntilMs: number;
+  readonly trust: Trust;
+}
+
+export async function findPeer(on: Executor, domain: Domain): Promise<StoredPeer | undefined> {
+  const [rows, keyRows] = await Promise.all([selectPeer(on, domain), selectKeys(on, domain)]);
+  const [row] = rows;
+  if (row === undefined) return undefined;
+  const keys = keyRows.map(({ notBeforeMs, notAfterMs, revokedAtMs, ...key }) => ({
+    ...key,
+    notBefore: Number(notBeforeMs),
+    notAfter: Number(notAfterMs),
+    revokedAt: revokedAtMs === null ? undefined : Number(revokedAtMs),
+  }));
+  return {
+    ...{ firstMetMs: +row.firstMet, signed: row.signed },
+    ...{ readAtMs: Number(row.readAtMs), reliedUntilMs: Number(row.reliedUntilMs) },
+    trust: { serial: row.serial, contentHash: row.contentHash, keys },
+  };
+}
+
+/** Keeps others from changing what is believed of a domain until `tx` ends. */
+export async function lockPeer(tx: Executor, domain: Domain): Promise<void> {
+  await lock(tx, domain);
+}
+
+export async function putPeer(tx: Executor, domain: Domain, peer: StoredPeer): Promise<void> {
+  const { firstMetMs, signed, readAtMs, reliedUntilMs, trust } = peer;
+  const times = [BigInt(readAtMs), BigInt(reliedUntilMs)] as const;
+  const first = new Date(firstMetMs);
+  await upsertPeer(tx, domain, first, trust.serial, signed, trust.contentHash, ...times);
+  await upsertKeys(tx, trust.keys.map(rowOf), domain);
+}
+
+/** What was believed of a domain's keys counts no more; they stay for what they signed. */
+export async function revokePeerKeys(tx: Executor, domain: Domain, atMs: number): Promise<void> {
+  await updateKeys(tx, domain, BigInt(atMs));
+}
+
+/**
+ * Whether it is our turn to look for a domain: nobody, at whichever replica, did since `sinceMs`. Else why
+ * it was not found then.
+ */
+export async function claimSearch(
+  on: Executor,
+  domain: Domain,
+  { nowMs, sinceMs }: { readonly nowMs: number; readonly sinceMs: number },
+): Promise<{ readonly isOurs: true } | { readonly isOurs: false; readonly trouble: string }> {
+  const [claimed] = await upsertSearch(on, domain, BigInt(nowMs), BigInt(sinceMs));
+  if (claimed !== undefined) return { isOurs: true };
+  const [row] = await selectSearch(on, domain);
+  return { isOurs: false, trouble: row?.trouble ?? '' };
+}
+
+/** Why a domain was not found; nothing where it was. */
+export async function noteSearch(on: Executor, domain: Domain, trouble: string): Promise<void> {
+  await updateSearch(on, domain, trouble.slice(0, TROUBLE_CHARACTERS_MAX));
+}
+
+/** Forgets looks of long ago: names that somebody made up would fill the table. */
+export async function forgetSearches(on: Executor, beforeMs: number): Promise<void> {
+  await deleteSearches(on, BigInt(beforeMs));
+}
+
+const TROUBLE_CHARACTERS_MAX = 512;
+
+type KeyRow = readonly [Uint8Array, Uint8Array, bigint, bigint, bigint | null];
+
+function rowOf({ keyId, publicKey, notBefore, notAfter, revokedAt }: TrustedKey): KeyRow {
+  const ended = revokedAt === undefined ? null : BigInt(revokedAt);
+  return [keyId, publicKey, BigInt(notBefore), BigInt(notAfter), ended];
+}
+
+const selectPeer = statement<
+  [domain: Domain],
+  {
+    firstMet: Date;
+    serial: bigint;
+    signed: Uint8Array;
+    contentHash: Uint8Array;
+    readAtMs: bigint;
+    reliedUntilMs: bigint;
+  }
+>(
+  'federation_find_peer',
+  `SELECT first_met AS "firstMet", serial, signed, content_hash AS "contentHash",
+          read_at_ms AS "readAtMs", relied_until_ms AS "reliedUntilMs"
+     FROM peers
+    WHERE domain = $1`,
+);
+
+const selectKeys = statement<
+  [domain: Domain],
+  {
+    keyId: Uint8Array;
+    publicKey: Uint8Array;
+    notBeforeMs: bigint;
+    notAfterMs: bigint;
+    revokedAtMs: bigint | null;
+  }
+>(
+  'federation_find_peer_keys',
+  `SELECT key_id AS "keyId", public_key AS "publicKey", not_before_ms AS "notBeforeMs",
+          not_after_ms AS "notAfterMs", revoked_at_ms AS "revokedAtMs"
+     FROM peer_keys
+    WHERE domain = $1`,
+);
+
+const lock = statement<[domain: Domain], never>(
+  'federation_lock_peer',
+  `SELECT FROM pg_advisory_xact_lock(7006, hashtext($1))`,
+);
+
+const upsertPeer = statement<
+  [
+    domain: Domain,
+    firstMet: Date,
+    serial: bigint,
+    signed: Uint8Array,
+    contentHash: Uint8Array,
+    readAtMs: bigint,
+    reliedUntilMs: bigint,
+  ],
+  never
+>(
+  'federation_put_peer',
+  `INSERT INTO peers (domain, first_met, serial, signed, content_hash, read_at_ms, relied_until_ms)
+   VALUES ($1, $2, $3, $4, $5, $6, $7)
+   ON CONFLICT (domain) DO UPDATE
+   SET serial = excluded.serial, signed = excluded.signed, content_hash = excluded.content_hash,
+       read_at_ms = excluded.read_at_ms, relied_until_ms = excluded.relied_until_ms`,
+);
+
+const upsertKeys = rowsStatement<KeyRow, never, [domain: Domain]>(
+  'federation_put_peer_keys',
+  { types: ['bytea', 'bytea', 'bigint', 'bigint', 'bigint'], fixed: 1, rowsMax: 64 },
+  (values) =>
+    `INSERT INTO peer_keys (domain, key_id, public_key, not_before_ms, not_after_ms, revoked_at_ms)
+     SELECT $1, * FROM (${values}) AS rows
+     ON CONFLICT (domain, key_id) DO UPDATE SET revoked_at_ms = excluded.revoked_at_ms`,
+);
+
+const updateKeys = statement<[domain: Domain, atMs: bigint], never>(
+  'federation_revoke_peer_keys',
+  `UPDATE peer_keys SET revoked_at_ms = $2 WHERE domain = $1 AND revoked_at_ms IS NULL`,
+);
+
+const upsertSearch = statement<
+  [domain: Domain, nowMs: bigint, sinceMs: bigint],
+  { domain: Domain }
+>(
+  'federation_claim_search',
+  `INSERT INTO searches (domain, at_ms, trouble) VALUES ($1, $2, '')
+   ON CONFLICT (domain) DO UPDATE SET at_ms = excluded.at_ms WHERE searches.at_ms <= $3
+   RETURNING domain`,
+);
+
+const selectSearch = statement<[domain: Domain], { trouble: string }>(
+  'federation_find_search',
+  `SELECT trouble FROM searches WHERE domain = $1`,
+);
+
+const updateSearch = statement<[domain: Domain, trouble: string], never>(
+  'federation_note_search',
+  `UPDATE searches SET trouble = $2 WHERE domain = $1`,
+);
+
+const deleteSearches = statement<[beforeMs: bigint], never>(
+  'federation_forget_searches',
+  `DELETE FROM searches WHERE at_ms < $1`,
+);
