@@ -82,6 +82,15 @@ test('it is looked for again at half of its time, and what is known lasts while 
   });
 });
 
+test('while one replica looks, the others wait for what it finds', async () => {
+  const { promise, resolve } = Promise.withResolvers<Uint8Array>();
+  instead = () => promise;
+  const finding = [replica(), replica(), replica()].map((each) => each.find(peer));
+  setTimeout(() => resolve(document()), 150);
+  expect((await Promise.all(finding)).map(({ domain }) => domain)).toEqual([peer, peer, peer]);
+  expect(fetches).toBe(1);
+});
+
 test('a domain that is not found is looked for once a minute, whoever asks how often', async () => {
   instead = () => Promise.reject(new PeerUnreachable('address', 'b.example leads inside'));
   const replicas = [replica(), replica()];

@@ -1,7 +1,7 @@
 import { equal } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import type { Domain } from '@roost/core/ids';
-import { type Clock, MINUTE_MS } from '@roost/core/time';
+import { type Clock, MINUTE_MS, sleep } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import {
   cacheMs,
@@ -42,6 +42,9 @@ export interface PeersPorts {
 const SEARCH_EVERY_MS = MINUTE_MS;
 /** So many at once: whoever makes up names waits for the others who do. */
 const SEARCHES_MAX = 16;
+/** How long another replica's look may take. */
+const OTHERS_MS = 100;
+const OTHERS_TRIES = 60;
 
 /**
  * The homeservers that were met: their directories, kept as long as those are relied on, and the keys that
@@ -60,7 +63,7 @@ export class Peers {
     const { database, clock } = this.#ports;
     const [kept, nowMs] = [await store.findPeer(database, domain), clock.now()];
     if (kept === undefined || nowMs >= kept.reliedUntilMs) {
-      return this.#peerOf(domain, await this.#search(domain));
+      return this.#peerOf(domain, await this.#searchOrWait(domain, nowMs));
     }
     // Looked for again while there is time: a well-known address may be away for a while.
     const half = kept.readAtMs + (kept.reliedUntilMs - kept.readAtMs) / 2;
@@ -106,6 +109,21 @@ export class Peers {
     });
   }
 
+  /** Where another replica looks for it right now, what that finds is ours too. */
+  async #searchOrWait(domain: Domain, nowMs: number): Promise<store.StoredPeer> {
+    try {
+      return await this.#search(domain);
+    } catch (error) {
+      if (!(error instanceof LookedForElsewhere)) throw error;
+      for (let tries = 0; tries < OTHERS_TRIES; tries++) {
+        const found = await store.findPeer(this.#ports.database, domain);
+        if (found !== undefined && found.reliedUntilMs > nowMs) return found;
+        await sleep(OTHERS_MS);
+      }
+      throw error;
+    }
+  }
+
   /** Those who ask for the same domain at once hear the same. */
   async #search(domain: Domain): Promise<store.StoredPeer> {
     const running = this.#searches.get(domain);
@@ -127,11 +145,9 @@ export class Peers {
       ...{ nowMs, sinceMs: nowMs - SEARCH_EVERY_MS },
     });
     if (!claim.isOurs) {
-      throw new Failure(
-        'UNAVAILABLE',
-        claim.trouble === '' ? `${domain} was looked for a moment ago` : claim.trouble,
-        { retryAfterMs: SEARCH_EVERY_MS },
-      );
+      const { trouble } = claim;
+      if (trouble === '') throw new LookedForElsewhere(domain);
+      throw new Failure('UNAVAILABLE', trouble, { retryAfterMs: SEARCH_EVERY_MS });
     }
     try {
       const found = await this.#read(domain, await fetchDocument(domain));
@@ -178,6 +194,14 @@ export class Peers {
     const { directory } = readDirectory(crypto, signed);
     const version = commonVersion({ domain: home, protocol }, directory);
     return { domain, directory, version, keys: trust.keys, firstMetMs };
+  }
+}
+
+/** It was looked for a moment ago, and nothing was wrong until now. */
+class LookedForElsewhere extends Failure {
+  constructor(domain: Domain) {
+    const facts = { retryAfterMs: SEARCH_EVERY_MS };
+    super('UNAVAILABLE', `${domain} was looked for a moment ago`, facts);
   }
 }
 
