@@ -129,9 +129,13 @@ export function sealFanOut(
   crypto: Crypto,
   transportKey: Uint8Array,
   place: FanOutPlace,
-  { trace, recipients, groupEvent }: FanOut,
+  fanOut: FanOut,
 ): Uint8Array<ArrayBuffer> {
-  const plaintext = encode((writer) => {
+  return sealRandom(crypto, transportKey, placeAad(place), encodeFanOut(fanOut));
+}
+
+export function encodeFanOut({ trace, recipients, groupEvent }: FanOut): Uint8Array<ArrayBuffer> {
+  return encode((writer) => {
     // Nothing is different for what is not traced, so that a receiver of yesterday reads it too.
     if (trace === undefined || trace.length === 0) writer.u16(VERSION);
     else writer.u16(TRACED_VERSION).fixed(trace);
@@ -144,7 +148,6 @@ export function sealFanOut(
     });
     writer.opaque(groupEvent);
   });
-  return sealRandom(crypto, transportKey, placeAad(place), plaintext);
 }
 
 /** `undefined` where it was sealed by another key or for another place; throws `MALFORMED`. */
@@ -154,7 +157,11 @@ export function openFanOut(
   { sealed, ...place }: FanOutPlace & { readonly sealed: Uint8Array },
 ): FanOut | undefined {
   const plaintext = openSealed(crypto, transportKey, placeAad(place), sealed);
-  if (plaintext === undefined) return undefined;
+  return plaintext && decodeFanOut(plaintext);
+}
+
+/** Throws `MALFORMED`. */
+export function decodeFanOut(plaintext: Uint8Array): FanOut {
   return decodeAll(plaintext, 'FanOut', (reader) => {
     const trace = readTrace(reader);
     return {
@@ -199,6 +206,10 @@ function placeAad({ groupId, number, prev }: FanOutPlace): Uint8Array {
     writePair(writer, number);
     writePair(writer, prev);
   });
+}
+
+export function encodePair(pair: Pair): Uint8Array<ArrayBuffer> {
+  return encode((writer) => writePair(writer, pair));
 }
 
 export function writePair(writer: Writer, { incarnation, n }: Pair): void {

@@ -5,12 +5,13 @@ import { QueueServiceDefinition } from '@roost/proto/roost/queue/v1/queue';
 import { TokenServiceDefinition } from '@roost/proto/roost/tokens/v1/tokens';
 
 import { isForClients, requireRule, tokenClassOf } from './access.ts';
-import { pathOf } from './definition.ts';
+import { type MethodDefinition, pathOf } from './definition.ts';
 
 /** A method that clients reach, as the edge and the token gate see it. */
 export interface ClientMethod {
   readonly path: string;
   readonly rule: Rule;
+  readonly definition: MethodDefinition;
   /** The service that has it: as, aas, qs or ds. */
   readonly service: string;
   readonly isStream: boolean;
@@ -34,17 +35,18 @@ export const CLIENT_METHODS: ReadonlyMap<string, ClientMethod> = new Map(
       const path = pathOf(definition, method);
       const rule = requireRule(path, method);
       if (!isForClients(rule)) return [];
-      return [[path, clientMethod(path, rule, method.responseStream)]];
+      return [[path, clientMethod(path, rule, method)]];
     }),
   ),
 );
 
-function clientMethod(path: string, rule: Rule, isStream: boolean): ClientMethod {
+function clientMethod(path: string, rule: Rule, definition: MethodDefinition): ClientMethod {
   return {
     path,
     rule,
+    definition,
     service: rule.service,
-    isStream,
+    isStream: definition.responseStream,
     cost: tokenClassOf(rule) ?? 'exempt',
     passesUncounted: rule.limiterAway === LimiterAway.PASS,
   };

@@ -1,8 +1,14 @@
+import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
-import { checkServerIdentity as checkIdentity, type PeerCertificate } from 'node:tls';
+import {
+  checkServerIdentity as checkIdentity,
+  createSecureContext,
+  type PeerCertificate,
+} from 'node:tls';
 
 import { assert } from '@roost/core/assert';
 import { Failure } from '@roost/core/failure';
+import type { Domain } from '@roost/core/ids';
 import {
   type CallOptions as GrpcOptions,
   Client,
@@ -106,6 +112,51 @@ export function connectPeer(
       setTimeout(() => earlier.close(), LINGER_MS).unref();
     },
   };
+}
+
+/** To whom of other homeservers, and how it is known. */
+export interface HomeserverOptions {
+  /** `ip:port`, IPv6 in brackets: looked up and judged by the caller. Nothing is looked up here. */
+  readonly addresses: readonly string[];
+  /** Asked for by TLS, wherever the addresses lead. */
+  readonly domain: Domain;
+  /** PEM; absent for the authorities that this machine trusts. */
+  readonly ca?: string | undefined;
+  /** What we show, PEM, where client certificates are used. */
+  readonly certificate?: { readonly cert: string; readonly key: string } | undefined;
+}
+
+/** To another homeserver's gateway: TLS 1.3, by a certificate for its domain and no other name. */
+export function connectHomeserver(options: HomeserverOptions): Channel {
+  const { addresses, domain, ca, certificate } = options;
+  const context = createSecureContext({
+    minVersion: 'TLSv1.3',
+    ...(ca === undefined ? {} : { ca }),
+    ...certificate,
+  });
+  const security = credentials.createFromSecureContext(context, {
+    checkServerIdentity: (_, { raw }) => {
+      if (isCertificateOf(new X509Certificate(raw), domain)) return undefined;
+      return new Error('the certificate is of another domain');
+    },
+  });
+  return channelOver(
+    new Client(targetOf(addresses), security, {
+      ...OPTIONS,
+      'grpc.ssl_target_name_override': domain,
+      'grpc.enable_retries': 0,
+      'grpc.keepalive_time_ms': 20_000,
+      'grpc.keepalive_timeout_ms': 10_000,
+    }),
+  );
+}
+
+/**
+ * Whether a certificate is for a domain by its subject alternative names: neither its common name nor a
+ * wildcard, which other hosts of the domain hold too, speak for it.
+ */
+export function isCertificateOf(certificate: X509Certificate, domain: Domain): boolean {
+  return certificate.checkHost(domain, { subject: 'never', wildcards: false }) !== undefined;
 }
 
 /** In the notation of gRPC's names: addresses in one list, or one name to look up. */

@@ -1,5 +1,5 @@
 import { Failure } from '@roost/core/failure';
-import { type Domain, parseDomain, parseUserName } from '@roost/core/ids';
+import { type Domain, GroupId, parseDomain, parseUserName, type ScopedWire } from '@roost/core/ids';
 import { SECOND_MS } from '@roost/core/time';
 import type { Rule } from '@roost/proto/roost/access/v1/access';
 import type { FederationInternalServiceDefinition } from '@roost/proto/roost/federation/v1/gateway';
@@ -57,6 +57,19 @@ export function forwardBy(
     );
     return response;
   };
+}
+
+/** The group whose hub a request is for; `undefined` where its rule names none. Throws `MALFORMED`. */
+export function groupOf({ destination }: Rule, request: unknown): GroupId | undefined {
+  if (destination !== 'group_id') return undefined;
+  return GroupId.parse(scopedIn(fieldOf(request, 'groupId')), destination);
+}
+
+function scopedIn(value: unknown): ScopedWire | undefined {
+  const [uuid, domain] = [fieldOf(value, 'uuid'), fieldOf(value, 'domain')];
+  // Under Jest bytes come from another realm than ours.
+  const isWhole = ArrayBuffer.isView(uuid) && typeof domain === 'string';
+  return isWhole ? { uuid: uuid as Uint8Array, domain } : undefined;
 }
 
 /** How a request gets to its destination; `undefined` where that is here. */

@@ -6,6 +6,7 @@ import { errorCode } from '@roost/core/error-code';
 import type { Domain } from '@roost/core/ids';
 import { SECOND_MS } from '@roost/core/time';
 import { DIRECTORY_BYTES_MAX } from '@roost/federation/directory';
+import { isCertificateOf } from '@roost/rpc/client';
 
 import { checkedLookup, type Reach } from './lookup.ts';
 import { type DiscoveryFlaw, PeerUnreachable } from './unreachable.ts';
@@ -51,16 +52,8 @@ export async function fetchDocument(domain: Domain, options: DocumentOptions): P
   }
 }
 
-/**
- * Whether a certificate is for a domain by its subject alternative names: neither its common name nor a
- * wildcard, which other hosts of the domain hold too, speak for it.
- */
-export function isFor(certificate: X509Certificate, domain: Domain): boolean {
-  return certificate.checkHost(domain, { subject: 'never', wildcards: false }) !== undefined;
-}
-
 function refuseOther(certificate: X509Certificate, domain: Domain): Error | undefined {
-  if (isFor(certificate, domain)) return undefined;
+  if (isCertificateOf(certificate, domain)) return undefined;
   return new PeerUnreachable('certificate', `${domain} shows the certificate of another`);
 }
 

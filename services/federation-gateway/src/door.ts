@@ -1,0 +1,65 @@
+import type { Domain } from '@roost/core/ids';
+import type { Clock } from '@roost/core/time';
+import type { Crypto } from '@roost/crypto/crypto';
+import {
+  assertAddressed,
+  assertSigned,
+  BadEnvelope,
+  type Envelope,
+  readEnvelope,
+} from '@roost/federation/envelope';
+import type { Ledger } from './ledger.ts';
+import type { Limits, Wanted } from './limits.ts';
+import type { Peer, Peers } from './peers.ts';
+import type { Policy } from './policy.ts';
+
+export interface DoorPorts {
+  readonly home: Domain;
+  readonly crypto: Crypto;
+  readonly clock: Clock;
+  readonly policy: Pick<Policy, 'admit'>;
+  readonly peers: Pick<Peers, 'findSigner'>;
+  readonly limits: Limits;
+  readonly ledger: Pick<Ledger, 'accept'>;
+}
+
+/** What came in, and who sent it. */
+export interface Accepted {
+  readonly envelope: Envelope;
+  readonly peer: Peer;
+}
+
+/**
+ * What every word of another homeserver has to get through, in this order: its form; that it is for us and
+ * of now; the policy; its signature, for this payload; the limits; and the ledger. Nothing is looked for
+ * in the name of a domain that the policy keeps out, and nothing is written before a signature holds.
+ */
+export class Door {
+  readonly #ports: DoorPorts;
+
+  constructor(ports: DoorPorts) {
+    this.#ports = ports;
+  }
+
+  async accept(
+    bytes: Uint8Array,
+    payload: Uint8Array,
+    { method, kind, cost }: { readonly method?: string } & Pick<Wanted, 'kind' | 'cost'>,
+  ): Promise<Accepted> {
+    const { clock, crypto, home, ledger, limits, peers, policy } = this.#ports;
+    const sealed = readEnvelope(bytes);
+    const { envelope } = sealed;
+    assertAddressed(envelope, home, clock.now());
+    if (method !== undefined && envelope.method !== method) {
+      throw new BadEnvelope('method', 'it is for another method');
+    }
+    await policy.admit(envelope.source);
+    const peer = await peers.findSigner(envelope.source, envelope.keyId);
+    assertSigned(crypto, sealed, payload, peer.keys);
+    await limits.take(peer, { kind, cost, groupTag: envelope.groupTag });
+    const { source, messageId, expiresMs } = envelope;
+    const digest = crypto.sha256(sealed.content);
+    await ledger.accept({ source, messageId, expiresMs, digest, envelope: bytes });
+    return { envelope, peer };
+  }
+}
