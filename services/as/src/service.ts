@@ -9,6 +9,7 @@ import {
   AuthenticationInternalServiceDefinition,
   AuthenticationServiceDefinition,
 } from '@roost/proto/roost/authentication/v1/authentication';
+import type { Forward } from '@roost/rpc/destination';
 import { bind, type Claimant, type ServiceBinding } from '@roost/rpc/service';
 import type { Log } from '@roost/service/log';
 import type { DirectQueueLimits } from './domain/direct-queue.ts';
@@ -38,6 +39,8 @@ export interface AsPorts {
   readonly crypto: Crypto;
   readonly database: Database;
   readonly log: Log;
+  /** How requests get to other homeservers; absent where none is reached. */
+  readonly forward?: Forward | undefined;
 }
 
 export const migrations = new URL('../migrations/', import.meta.url);
@@ -48,7 +51,7 @@ export const DIRECT_QUEUE_LIMITS: DirectQueueLimits = { messagesMax: 1_000n, byt
 /** Opens the AS: its keys are there when this resolves. */
 export async function openAs(config: AsConfig, ports: AsPorts) {
   const { domain, secretKey, registration } = config;
-  const { bell, clock, crypto, database, log } = ports;
+  const { bell, clock, crypto, database, log, forward } = ports;
   const events = eventsOf(log);
   const signing = new Signing({ clock, crypto, database, domain, secretKey });
   await signing.rotate();
@@ -76,7 +79,7 @@ export async function openAs(config: AsConfig, ports: AsPorts) {
     ...directQueueHandlers(shared),
   };
   const bindings: ServiceBinding[] = [
-    bind(AuthenticationServiceDefinition, clientHandlers, { ...options, keyOf }),
+    bind(AuthenticationServiceDefinition, clientHandlers, { ...options, keyOf, forward }),
     bind(AuthenticationInternalServiceDefinition, internalHandlers(shared), options),
     bind(AuthenticationAdminServiceDefinition, adminHandlers(shared), options),
   ];

@@ -20,7 +20,7 @@ import {
   assertPseudonym,
   assertSameLeaf,
   parseDeclaredLeaves,
-  parseQueueConfig,
+  parseAddedQueueConfig,
 } from './leaves.ts';
 
 /**
@@ -185,21 +185,18 @@ function leftOutPolicy(
   return crypto.sha256(encodePolicy(decodeRoomState(contents).roles));
 }
 
-function addedMembers(
-  { config, clock }: Desk,
-  { added, authenticatedData }: StagedCommit,
-): AddedMember[] {
+function addedMembers(desk: Desk, { added, authenticatedData }: StagedCommit): AddedMember[] {
   const declared = parseDeclaredLeaves(authenticatedData);
   const keys = added.map(({ leaf }) => leaf.signaturePublicKey);
   matchDeclared(keys, declared);
-  const activeMonth = monthOf(clock.now());
+  const activeMonth = monthOf(desk.clock.now());
   return added.map(({ leafIndex, leaf, keyPackage }, at) => {
     assertPseudonym(leaf);
     const contents = extensionOf(keyPackage.extensions, EXTENSION.queueConfig);
     if (contents === undefined) {
       throw new Failure('INVALID_MLS', 'a KeyPackage does not say where its owner is reached');
     }
-    const queue = parseQueueConfig(contents, config.domain, 'commit');
+    const queue = parseAddedQueueConfig(contents, desk, 'commit');
     const { leafSignatureKey, participant, wrappedLinkKey } = declared[at] ?? missing();
     const signatureKey = leafSignatureKey;
     return { leafIndex, signatureKey, participant, wrappedLinkKey, queue, activeMonth };

@@ -1,7 +1,7 @@
 import { utf8 } from '@roost/core/bytes';
 import { Failure, malformed } from '@roost/core/failure';
 import { GroupId, printId } from '@roost/core/ids';
-import type { ScopedWire } from '@roost/core/ids';
+import type { Domain, ScopedWire } from '@roost/core/ids';
 import type { Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Database } from '@roost/postgres/database';
@@ -34,6 +34,8 @@ export type FaultPoint =
 /** What the handlers have on their desk. */
 export interface Desk {
   readonly config: DsConfig;
+  /** Whether members may be reached at other homeservers. */
+  readonly isFederated: boolean;
   readonly database: Database;
   readonly crypto: Crypto;
   readonly clock: Clock;
@@ -47,6 +49,12 @@ export interface Desk {
   readonly backlog: Backlog;
   /** Tells the dispatcher that something waits. A lost call loses nothing. */
   readonly wake: (partitions: Iterable<number>) => void;
+}
+
+/** Who asks: by a leaf's key, from a homeserver. */
+export interface Asker {
+  readonly key: Uint8Array;
+  readonly from: Domain;
 }
 
 /** What a transaction decided, and what to do once it is durable. */

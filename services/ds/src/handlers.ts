@@ -3,7 +3,7 @@ import { callingKey } from '@roost/rpc/service';
 import type { CallContext, Handlers } from '@roost/rpc/service';
 import { assert } from '@roost/core/assert';
 import type { Batcher } from './batcher.ts';
-import type { Desk } from './desk.ts';
+import type { Asker, Desk } from './desk.ts';
 import { commit } from './handlers/commit.ts';
 import { createGroup } from './handlers/create-group.ts';
 import { deleteGroup } from './handlers/delete-group.ts';
@@ -27,13 +27,13 @@ export function deliveryHandlers(
     createGroup: async (request, context) => await createGroup(desk, request, callingKey(context)),
     commit: async (request, context) => await commit(desk, request, callingKey(context)),
     getExternalJoinInfo: async (request) => await getExternalJoinInfo(desk, request),
-    joinGroup: async (request, context) => await joinGroup(desk, request, callingKey(context)),
+    joinGroup: async (request, context) => await joinGroup(desk, request, askerOf(desk, context)),
     propose: async (request, context) => await propose(desk, request, callingKey(context)),
     sendMessage: async (request, context) =>
       await sendMessage(desk, batcher, request, callingKey(context)),
     getGroupInfo: async (request, context) =>
       await getGroupInfo(desk, request, callingKey(context)),
-    resync: async (request, context) => await resync(desk, request, callingKey(context)),
+    resync: async (request, context) => await resync(desk, request, askerOf(desk, context)),
     reportBadCommit: async (request, context) =>
       await reportBadCommit(desk, request, callingKey(context)),
     publishRoom: async (request, context) => await publishRoom(desk, request, signedBy(context)),
@@ -43,9 +43,17 @@ export function deliveryHandlers(
     getJoinInfo: async (request, context) => await getJoinInfo(desk, request, callingKey(context)),
     getLog: async (request, context) => await getLog(desk, request, callingKey(context)),
     updateQueueConfig: async (request, context) =>
-      await updateQueueConfig(desk, request, signedBy(context)),
+      await updateQueueConfig(desk, request, {
+        ...signedBy(context),
+        ...askerOf(desk, context),
+      }),
     deleteGroup: async (request, context) => await deleteGroup(desk, request, callingKey(context)),
   };
+}
+
+/** By which key a request is signed, and whose user's it is. */
+function askerOf({ config }: Desk, context: CallContext): Asker {
+  return { key: callingKey(context), from: context.source ?? config.domain };
 }
 
 function signedBy({ proof }: CallContext): Signed {

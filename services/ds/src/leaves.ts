@@ -13,6 +13,7 @@ import { leafOf } from '@roost/mls/public-group';
 import type { PublicGroup } from '@roost/mls/public-group';
 import { parseParticipantId, participantBytes } from '@roost/mls/room';
 import type { ParticipantId } from '@roost/mls/room';
+import type { Desk } from './desk.ts';
 import type { Member, QueueConfig } from './domain/roster.ts';
 
 type Leaf = NonNullable<ReturnType<typeof leafOf>>;
@@ -71,15 +72,33 @@ export function assertSameLeaf(
   throw new Failure('NOT_ALLOWED', 'a member keeps its signature key, pseudonym and link key');
 }
 
-/** Parses where a member's messages go. Another homeserver is reached through no gateway yet. */
-export function parseQueueConfig(bytes: Uint8Array, home: Domain, field: string): QueueConfig {
-  if (bytes.length > QUEUE_CONFIG_BYTES_MAX) throw malformed(field, 'is longer than 512 bytes');
-  const queue = decodeQueueConfig(bytes);
-  if (queue.domain === home) return queue;
+/**
+ * Parses where a member's messages go: to the homeserver that it comes from, and to no other, as nobody
+ * else can be made to get what was not asked for.
+ */
+export function parseQueueConfig(bytes: Uint8Array, from: Domain, field: string): QueueConfig {
+  const queue = readQueueConfig(bytes, field);
+  if (queue.domain === from) return queue;
+  throw new Failure('FEDERATION_DENIED', `${field}: a member is reached at its own homeserver`);
+}
+
+/** Parses where the messages of somebody go who is added: anywhere, where other homeservers are reached. */
+export function parseAddedQueueConfig(
+  bytes: Uint8Array,
+  { config, isFederated }: Pick<Desk, 'config' | 'isFederated'>,
+  field: string,
+): QueueConfig {
+  const queue = readQueueConfig(bytes, field);
+  if (isFederated || queue.domain === config.domain) return queue;
   throw new Failure(
     'FEDERATION_DENIED',
     'federation is not configured: this homeserver delivers to its own users only',
   );
+}
+
+function readQueueConfig(bytes: Uint8Array, field: string): QueueConfig {
+  if (bytes.length > QUEUE_CONFIG_BYTES_MAX) throw malformed(field, 'is longer than 512 bytes');
+  return decodeQueueConfig(bytes);
 }
 
 const QUEUE_CONFIG_BYTES_MAX = 512;

@@ -4,6 +4,7 @@ import type { Crypto } from '@roost/crypto/crypto';
 import type { Database } from '@roost/postgres/database';
 import { DeliveryServiceDefinition } from '@roost/proto/roost/delivery/v1/delivery';
 import { allowSuites } from '@roost/mls/suite';
+import type { Forward } from '@roost/rpc/destination';
 import { bind } from '@roost/rpc/service';
 import type { ServiceBinding } from '@roost/rpc/service';
 import type { Log } from '@roost/service/log';
@@ -41,6 +42,8 @@ export interface DsPorts {
   /** Names this replica, and is drawn otherwise; for one that is alone, so that it has its leases at once. */
   readonly replica?: string;
   readonly faults?: Faults;
+  /** How requests get to other homeservers; absent where none is reached, and groups have members of this one alone. */
+  readonly forward?: Forward | undefined;
 }
 
 export interface RunningDs {
@@ -70,6 +73,7 @@ export async function openDs(config: DsConfig, ports: DsPorts): Promise<RunningD
   const sweeper = new Sweeper({ database, clock, crypto, events }, config.limits);
   const desk: Desk = {
     config,
+    isFederated: ports.forward !== undefined,
     database,
     crypto,
     clock,
@@ -92,6 +96,7 @@ export async function openDs(config: DsConfig, ports: DsPorts): Promise<RunningD
     audience: config.domain,
     clock,
     crypto,
+    forward: ports.forward,
   });
   const observed = observeDs({
     database,

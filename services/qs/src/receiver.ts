@@ -32,12 +32,13 @@ import type { SecretKeys } from './keys.ts';
 import type { Listeners } from './listeners.ts';
 import type { Entry, QueueWriter, Stored } from './queue-writer.ts';
 import type { Pusher, PushKeys } from './pusher.ts';
+import type { Records } from './records.ts';
 import { Shown } from './shown.ts';
 import { findRecipients } from './store/handles.ts';
 import { bury, findMarks, moveMarks, type DeadLetter } from './store/marks.ts';
 
 export interface ReceiverPorts {
-  readonly domain: Domain;
+  readonly records: Pick<Records, 'assertHub'>;
   readonly database: Database;
   readonly crypto: Crypto;
   readonly clock: Clock;
@@ -74,10 +75,11 @@ export class Receiver {
   }
 
   async receive(bytes: Uint8Array): Promise<Uint8Array> {
-    const { domain, database, listeners, pusher } = this.#ports;
+    const { database, listeners, pusher, records } = this.#ports;
     const { source, events } = decodeBusBatch(bytes);
-    if (source !== domain) {
-      throw new Failure('FEDERATION_DENIED', 'federation is not configured');
+    records.assertHub(source);
+    if (!events.every(({ groupId }) => groupId.domain === source)) {
+      throw new Failure('FEDERATION_DENIED', 'a hub delivers for its own groups alone');
     }
     const groups = this.#groupsOf(source, events);
     const opened = events.map((event) => this.#open(event, groups));

@@ -14,12 +14,18 @@ import {
 
 const CACHED_MAX = 10_000;
 
+/** Which homeserver this is, and whether it exchanges messages with others. */
+interface Home {
+  readonly domain: Domain;
+  readonly isFederated: boolean;
+}
+
 /**
  * Finds records by their ids. What is kept never changes; that a record may have been deleted is found
  * by whatever is done with it.
  */
 export class Records {
-  readonly #domain: Domain;
+  readonly #home: Home;
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #users = new LRUCache<Uuid, UserRecord>({ max: CACHED_MAX });
@@ -27,8 +33,8 @@ export class Records {
   /** The month in which activity was last written down. */
   readonly #months = new LRUCache<bigint, number>({ max: CACHED_MAX });
 
-  constructor(domain: Domain, database: Database, clock: Clock) {
-    this.#domain = domain;
+  constructor(home: Home, database: Database, clock: Clock) {
+    this.#home = home;
     this.#database = database;
     this.#clock = clock;
   }
@@ -81,9 +87,14 @@ export class Records {
     this.#months.set(clientId, month);
   }
 
+  /** Refuses another hub where this homeserver exchanges messages with none. */
+  assertHub(domain: Domain): void {
+    if (!this.#home.isFederated) this.assertHere(domain);
+  }
+
   /** Refuses what belongs to another homeserver. */
   assertHere(domain: Domain): void {
-    if (domain !== this.#domain) {
+    if (domain !== this.#home.domain) {
       throw new Failure('FEDERATION_DENIED', 'federation is not configured');
     }
   }

@@ -3,6 +3,7 @@ import { sleep, type Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Database } from '@roost/postgres/database';
 import { QueueServiceDefinition } from '@roost/proto/roost/queue/v1/queue';
+import type { Forward } from '@roost/rpc/destination';
 import { bind, type ServiceBinding } from '@roost/rpc/service';
 import type { Log } from '@roost/service/log';
 import { defaultLimits, type QsConfig } from './config.ts';
@@ -30,6 +31,8 @@ export interface QsPorts {
   readonly push: Push;
   /** 32 bytes, shared with the DS: what travels over the bus is sealed with it. */
   readonly transportKey: Uint8Array;
+  /** How requests get to other homeservers; absent where none is reached, and none delivers here. */
+  readonly forward?: Forward | undefined;
 }
 
 export interface QsService {
@@ -44,19 +47,20 @@ export const migrations = new URL('../migrations/', import.meta.url);
 
 /** Starts the queuing service on a database that is migrated. */
 export async function openQs(config: QsConfig, ports: QsPorts): Promise<QsService> {
-  const { database, crypto, clock, bus, bell, push, transportKey } = ports;
+  const { database, crypto, clock, bus, bell, push, transportKey, forward } = ports;
   const { domain } = config;
   const limits = { ...defaultLimits, ...config.limits };
   const events = qsEvents(ports.log);
   const keys = new SecretKeys(crypto, config.secretKey);
-  const records = new Records(domain, database, clock);
+  const isFederated = forward !== undefined;
+  const records = new Records({ domain, isFederated }, database, clock);
   const writer = new QueueWriter(crypto, keys, clock, limits);
   const listeners = new Listeners(bell, limits.listenersMax);
   const common = { domain, database, crypto, clock, keys, writer, listeners };
 
   const pusher = new Pusher({ database, crypto, listeners, push, events, limits });
 
-  const receiver = new Receiver({ ...common, pusher, transportKey, events });
+  const receiver = new Receiver({ ...common, pusher, transportKey, events, records });
   const served = bus.serve(async (batch) => {
     try {
       return await receiver.receive(batch);
@@ -72,6 +76,7 @@ export async function openQs(config: QsConfig, ports: QsPorts): Promise<QsServic
     audience: domain,
     clock,
     crypto,
+    forward,
   });
 
   const observed = observeQs(listeners, database);

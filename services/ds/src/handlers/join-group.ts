@@ -18,7 +18,7 @@ import { answeredBefore } from '../answered.ts';
 import { messageDigest } from '../answers.ts';
 import { authorizeEntry } from '../commit-effect.ts';
 import { change, draftOf, earOf, look, tlsOf } from '../desk.ts';
-import type { Decided, Desk } from '../desk.ts';
+import type { Asker, Decided, Desk } from '../desk.ts';
 import { matchDeclared, rosterAfterJoin } from '../domain/commit.ts';
 import type { AddedMember } from '../domain/commit.ts';
 import { memberOfKey, participantsOf } from '../domain/roster.ts';
@@ -51,7 +51,7 @@ export async function getExternalJoinInfo(
 export async function joinGroup(
   desk: Desk,
   request: JoinGroupRequest,
-  key: Uint8Array,
+  { key, from }: Asker,
 ): Promise<JoinGroupResponse> {
   desk.backlog.assertRoom();
   const ear = earOf(desk, request);
@@ -60,7 +60,7 @@ export async function joinGroup(
     key,
     joinSecret: request.joinSecret,
     groupInfo: tlsOf(request.groupInfo, 'group_info'),
-    queue: parseQueueConfig(request.queueConfig, desk.config.domain, 'queue_config'),
+    queue: parseQueueConfig(request.queueConfig, from, 'queue_config'),
   };
   return await change(desk, ear, async (tx) => {
     const opened = await desk.vault.lock(tx, ear);

@@ -11,7 +11,7 @@ import { answeredBefore } from '../answered.ts';
 import { messageDigest } from '../answers.ts';
 import { authorizeEntry } from '../commit-effect.ts';
 import { change, draftOf, earOf, tlsOf } from '../desk.ts';
-import type { Decided, Desk } from '../desk.ts';
+import type { Asker, Decided, Desk } from '../desk.ts';
 import { countResync, rosterAfterResync } from '../domain/resync.ts';
 import type { QueueConfig } from '../domain/roster.ts';
 import { advance } from '../epoch-change.ts';
@@ -30,7 +30,7 @@ import { isLate, parseCommit } from './commit.ts';
 export async function resync(
   desk: Desk,
   request: ResyncRequest,
-  key: Uint8Array,
+  { key, from }: Asker,
 ): Promise<ResyncResponse> {
   desk.backlog.assertRoom();
   const ear = earOf(desk, request);
@@ -39,9 +39,7 @@ export async function resync(
     tls: tlsOf(request.commit, 'commit'),
     groupInfo: tlsOf(request.groupInfo, 'group_info'),
     queue:
-      queueConfig.length === 0
-        ? undefined
-        : parseQueueConfig(queueConfig, desk.config.domain, 'queue_config'),
+      queueConfig.length === 0 ? undefined : parseQueueConfig(queueConfig, from, 'queue_config'),
   };
   return await change(desk, ear, async (tx) => {
     const view = await desk.vault.lockAsMember(tx, ear, key);

@@ -4,7 +4,7 @@ import type {
   UpdateQueueConfigResponse,
 } from '@roost/proto/roost/delivery/v1/delivery';
 import { change, earOf } from '../desk.ts';
-import type { Desk } from '../desk.ts';
+import type { Asker, Desk } from '../desk.ts';
 import { assertNotFrozen, encodeRoster, withMember } from '../domain/roster.ts';
 import { parseQueueConfig } from '../leaves.ts';
 import { isFirst } from '../once.ts';
@@ -14,10 +14,10 @@ import { advanceGroup, putRoster } from '../store/groups.ts';
 export async function updateQueueConfig(
   desk: Desk,
   request: UpdateQueueConfigRequest,
-  signed: Signed,
+  signed: Signed & Asker,
 ): Promise<UpdateQueueConfigResponse> {
   const ear = earOf(desk, request);
-  const queue = parseQueueConfig(request.queueConfig, desk.config.domain, 'queue_config');
+  const queue = parseQueueConfig(request.queueConfig, signed.from, 'queue_config');
   return await change(desk, ear, async (tx) => {
     const view = await desk.vault.lockAsMember(tx, ear, signed.key);
     const { row, roster, member } = view;

@@ -55,7 +55,7 @@ export function claimAddPackages(deps: Dependencies): QueueHandlers['claimAddPac
       tokenHash: crypto.sha256(parseBytes(request.friendshipToken, 32, 'friendship_token')),
       groupId: GroupId.parse(request.groupId, 'group_id'),
     };
-    records.assertHere(claim.groupId.domain);
+    records.assertHub(claim.groupId.domain);
 
     const answered = await database.transaction((tx) => claimOnce(tx, deps, claim));
     const { response, takenFrom, lastResorts } = answered;

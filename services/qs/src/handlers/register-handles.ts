@@ -57,7 +57,7 @@ function parseHandle({ crypto, records }: Dependencies, wire: Handle): WantedHan
   const hash = crypto.sha256(handle);
   if (wire.binding === undefined) return { hash, binding: null, hub: null };
   const groupId = GroupId.parse(wire.binding.groupId, 'handles.binding.group_id');
-  records.assertHere(groupId.domain);
+  records.assertHub(groupId.domain);
   return { hash, binding: bindingOf(crypto, handle, groupId), hub: groupId.domain };
 }
 
