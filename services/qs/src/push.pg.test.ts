@@ -6,10 +6,10 @@ import { MINUTE_MS, sleep } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { NotificationRule } from '@roost/proto/roost/queue/v1/queue';
 import { RecordingPush } from './push.fixture.ts';
+import { dump } from './dump.fixture.ts';
 import {
   bound,
   busEvent,
-  dump,
   message,
   newClient,
   newGroup,

@@ -3,10 +3,10 @@ import { toHex, utf8 } from '@roost/core/bytes';
 import { DAY_MS } from '@roost/core/time';
 import { nodeCrypto } from '@roost/crypto/node';
 import type { ListenResponse } from '@roost/proto/roost/queue/v1/queue';
+import { dump } from './dump.fixture.ts';
 import {
   bound,
   busEvent,
-  dump,
   fanOutTo,
   message,
   newClient,

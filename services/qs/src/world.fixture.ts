@@ -25,6 +25,7 @@ import type { Executor, Query } from '@roost/postgres/executor';
 import { QueueServiceDefinition, type QueueRun } from '@roost/proto/roost/queue/v1/queue';
 import { clientOf, connect, type Channel, type Client, type Transport } from '@roost/rpc/client';
 import type { Outgoing } from '@roost/rpc/call';
+import type { Forward } from '@roost/rpc/destination';
 import { serve } from '@roost/rpc/server';
 import { TestClock } from '@roost/testing/clock';
 import { freshDatabase } from '@roost/testing/postgres';
@@ -78,16 +79,18 @@ export interface World extends AsyncDisposable {
 export async function openWorld(
   limits: Partial<QsLimits> = {},
   push: Push = new RecordingPush(),
+  forward?: Forward,
 ): Promise<World> {
   const fresh = await freshDatabase(migrations);
   const database = new CountingDatabase(fresh.config, 10);
   const clock = new TestClock(Date.now());
   const logged: object[] = [];
-  const world = await start(database, clock, logged, { limits, push });
+  const options = { limits, push, forward };
+  const world = await start(database, clock, logged, options);
   return Object.assign(world, {
     async restart() {
       await world.close();
-      Object.assign(world, await start(database, clock, logged, { limits, push }));
+      Object.assign(world, await start(database, clock, logged, options));
     },
     async [Symbol.asyncDispose]() {
       await world.close();
@@ -105,16 +108,17 @@ export async function openReplica({ database, clock }: World, wires: Pick<World,
 interface StartOptions extends Partial<Pick<World, 'bus' | 'bell'>> {
   readonly limits: Partial<QsLimits>;
   readonly push: Push;
+  readonly forward?: Forward | undefined;
 }
 
 async function start(
   database: CountingDatabase,
   clock: TestClock,
   logged: object[],
-  { limits, push, bus = new MemoryBus(), bell = new MemoryBell() }: StartOptions,
+  { limits, push, forward, bus = new MemoryBus(), bell = new MemoryBell() }: StartOptions,
 ) {
   const [log, config] = [memoryLog(logged), { domain, secretKey, limits }];
-  const ports = { database, crypto, clock, log, bus, bell, push, transportKey };
+  const ports = { database, crypto, clock, log, bus, bell, push, transportKey, forward };
   const { bindings, close: closeQs } = await openQs(config, ports);
   const listen = { host: '127.0.0.1', port: 0 };
   const server = await serve({ listen, bindings, callers: 'edge', gate: async () => {}, log });
@@ -283,18 +287,4 @@ export async function addPackage(options: PackageOptions = {}) {
   ];
   const actor = await newActor(crypto, 'someone', { keyPackageExtensions, ...options });
   return { keyPackage: { tls: keyPackageTls(actor) }, sealedLinkKey: crypto.random(62) };
-}
-
-/** All rows of all tables, as text. */
-export async function dump(database: Database): Promise<string> {
-  const tables = await database.query<{ name: string }>({
-    text: `SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public'`,
-  });
-  const rows = await Promise.all(
-    tables.map(async ({ name }) => [
-      name,
-      await database.query({ text: `SELECT t::text FROM ${name} AS t` }),
-    ]),
-  );
-  return JSON.stringify(rows);
 }
