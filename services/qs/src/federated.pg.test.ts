@@ -99,7 +99,7 @@ test('a claim for a group of another hub binds to that hub', async () => {
   expect(claimed.addPackages).toHaveLength(1);
   const event = busEvent(groupId, 1, fanOutTo([handle], message(groupId, 'welcome')));
   await send(world, [event], b);
-  expect(words((await readAll(world, client)).items)).toEqual(['welcome']);
+  expect(words((await readAll(world, client)).items)).toEqual(['0 left', 'welcome']);
 });
 
 test('a claim of what another homeserver has goes there', async () => {
