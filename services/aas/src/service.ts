@@ -6,6 +6,7 @@ import type { Database } from '@roost/postgres/database';
 import { AuthorizationDefinition } from '@roost/proto/envoy/service/auth/v3/external_auth';
 import { RateLimitServiceDefinition } from '@roost/proto/envoy/service/ratelimit/v3/rls';
 import type { AuthenticationInternalServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
+import { LimitInternalServiceDefinition } from '@roost/proto/roost/tokens/v1/limits';
 import {
   TokenInternalServiceDefinition,
   TokenServiceDefinition,
@@ -15,7 +16,9 @@ import { bind, type Client, type ServiceBinding } from '@roost/rpc/service';
 import type { Log } from '@roost/service/log';
 import { Accounts } from './accounts.ts';
 import { periodOf } from './domain/allowance.ts';
+import { FEDERATED_BUCKETS, type FederatedBuckets } from './domain/federated-buckets.ts';
 import { authorizationHandlers, rateLimitHandlers } from './handlers/edge.ts';
+import { limitHandlers } from './handlers/limits.ts';
 import { eventsOf, observeAas } from './events.ts';
 import { Gate } from './gate.ts';
 import { tokenHandlers, tokenInternalHandlers } from './handlers/tokens.ts';
@@ -35,6 +38,8 @@ export interface AasConfig {
   readonly secretKey: Uint8Array;
   /** What one address may ask for without a token, over all edges; `EXEMPT_BUCKET`. */
   readonly exemptBucket?: Bucket | undefined;
+  /** What other homeservers may do; `FEDERATED_BUCKETS`. */
+  readonly federatedBuckets?: FederatedBuckets | undefined;
 }
 
 export interface AasPorts {
@@ -84,12 +89,14 @@ export async function openAas(config: AasConfig, ports: AasPorts) {
   const keyOf = async ({ client }: { client?: Parameters<Accounts['standing']>[0] | undefined }) =>
     client && (await accounts.standing(client))?.signatureKey;
   const options = { audience: domain, clock, crypto };
+  const buckets = config.federatedBuckets ?? FEDERATED_BUCKETS;
   const counting = { limiter, bucket: config.exemptBucket };
   const bindings: ServiceBinding[] = [
     bind(TokenServiceDefinition, tokenHandlers(shared), { ...options, keyOf }),
     bind(TokenInternalServiceDefinition, tokenInternalHandlers(gate), options),
     bind(AuthorizationDefinition, authorizationHandlers(gate), options),
     bind(RateLimitServiceDefinition, rateLimitHandlers(counting), options),
+    bind(LimitInternalServiceDefinition, limitHandlers({ clock, limiter, buckets }), options),
   ];
 
   const observed = observeAas(ring, database);
