@@ -81,7 +81,10 @@ const allowed: Record<string, { readonly ours: string; readonly doors: string }>
     ours: 'bus core crypto identity mls postgres proto rpc service',
     doors: 'lru-cache zod',
   },
-  'services/federation-gateway': { ours: 'bus core crypto federation identity postgres proto rpc service', doors: 'zod' },
+  'services/federation-gateway': {
+    ours: 'bus core crypto federation identity postgres proto rpc service',
+    doors: 'zod',
+  },
   'services/homeserver': {
     ours: 'as aas qs ds bus core crypto identity postgres proto rpc service tokens',
     doors: 'zod',

@@ -20,7 +20,7 @@ function filesBeside(folder: string): Plugin {
   return {
     name: 'files',
     setup({ onLoad }) {
-      onLoad({ filter: /\/(?:libs|services)\/[a-z]+\/src\/.*\.ts$/ }, ({ path }) => {
+      onLoad({ filter: /\/(?:libs|services)\/[a-z-]+\/src\/.*\.ts$/ }, ({ path }) => {
         const contents = readFileSync(path, 'utf8').replaceAll(READS, (_, target: string) => {
           const source = relative(root, join(dirname(path), target));
           cpSync(join(root, source), join(folder, 'files', source), { recursive: true });
@@ -36,7 +36,7 @@ function filesBeside(folder: string): Plugin {
 /** A worker is a program of its own, in a file of its own beside the one that starts it. */
 function workersOf(files: readonly string[]): string[] {
   const named = files
-    .filter((path) => /^services\/[a-z]+\/src\//.test(path))
+    .filter((path) => /^services\/[a-z-]+\/src\//.test(path))
     .flatMap((path) => globSync(join(root, dirname(path), '*worker*.ts')))
     .filter((path) => !path.endsWith('.test.ts'));
   return [...new Set(named)];

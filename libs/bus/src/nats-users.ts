@@ -9,7 +9,7 @@ export interface NatsPermissions {
   readonly allow_responses?: { readonly max: number; readonly ttl: string };
 }
 
-export type NatsUser = 'as' | 'ds' | 'qs';
+export type NatsUser = 'as' | 'ds' | 'qs' | 'federation-gateway';
 
 /** `prefix` is that of the homeserver (ROOST_NATS_PREFIX); `*` stands for any, where a test shares a server. */
 export function natsPermissions(prefix: string): Readonly<Record<NatsUser, NatsPermissions>> {
@@ -30,6 +30,11 @@ export function natsPermissions(prefix: string): Readonly<Record<NatsUser, NatsP
       // Of a queue group only: the QS cannot listen in on what another of it was given.
       subscribe: { allow: [`${fanOut} qs`, bells('qs'), inbox('qs')] },
       allow_responses: { max: 1, ttl: '1m' },
+    },
+    // What other hubs deliver goes on as what our own does.
+    'federation-gateway': {
+      publish: { allow: [fanOut] },
+      subscribe: { allow: [inbox('federation-gateway')] },
     },
   };
 }

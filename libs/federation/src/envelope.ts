@@ -44,21 +44,12 @@ export interface SealedEnvelope {
 }
 
 /** What can be wrong with an envelope: refusals are counted by it. */
-export type EnvelopeFlaw =
-  | 'form'
-  | 'destination'
-  | 'source'
-  | 'method'
-  | 'times'
-  | 'payload'
-  | 'key-unknown'
-  | 'key-early'
-  | 'key-expired'
-  | 'key-revoked'
-  | 'signature'
-  | 'group'
-  | 'number'
-  | 'certificate';
+export const ENVELOPE_FLAWS = [
+  ...(['form', 'destination', 'source', 'method', 'times', 'payload', 'key-unknown'] as const),
+  ...(['key-early', 'key-expired', 'key-revoked', 'signature', 'group', 'number'] as const),
+  'certificate',
+] as const;
+export type EnvelopeFlaw = (typeof ENVELOPE_FLAWS)[number];
 
 /** The refusal of an envelope. */
 export class BadEnvelope extends Failure {

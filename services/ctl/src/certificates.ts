@@ -25,7 +25,7 @@ import { printPeer } from '@roost/rpc/peer';
 /** Everybody who shows a certificate to another process of the homeserver. */
 export const PEERS = [
   ...['as', 'aas', 'qs', 'ds', 'federation-gateway'],
-  ...['edge', 'gate', 'operator'],
+  ...['edge', 'peer', 'gate', 'operator'],
 ] as const;
 
 export interface CertificatesOrder {

@@ -8,6 +8,7 @@ import {
   type Envelope,
   readEnvelope,
 } from '@roost/federation/envelope';
+import type { FederationEvents } from './events.ts';
 import type { Ledger } from './ledger.ts';
 import type { Limits, Wanted } from './limits.ts';
 import type { Peer, Peers } from './peers.ts';
@@ -21,6 +22,7 @@ export interface DoorPorts {
   readonly peers: Pick<Peers, 'findSigner'>;
   readonly limits: Limits;
   readonly ledger: Pick<Ledger, 'accept'>;
+  readonly events: Pick<FederationEvents, 'accepted' | 'refused'>;
 }
 
 /** What came in, and who sent it. */
@@ -41,7 +43,24 @@ export class Door {
     this.#ports = ports;
   }
 
-  async accept(
+  /** `work` is what is done with it once it is in: what that refuses is counted too. */
+  async admit<T>(
+    [bytes, payload]: readonly [envelope: Uint8Array, payload: Uint8Array],
+    wanted: { readonly method?: string } & Pick<Wanted, 'kind' | 'cost'>,
+    work: (accepted: Accepted) => Promise<T>,
+  ): Promise<T> {
+    const { events } = this.#ports;
+    try {
+      const done = await work(await this.#accept(bytes, payload, wanted));
+      events.accepted(wanted.kind);
+      return done;
+    } catch (error) {
+      events.refused(wanted.kind, error);
+      throw error;
+    }
+  }
+
+  async #accept(
     bytes: Uint8Array,
     payload: Uint8Array,
     { method, kind, cost }: { readonly method?: string } & Pick<Wanted, 'kind' | 'cost'>,

@@ -9,6 +9,7 @@ import { printDirectory } from '@roost/federation/directory';
 import { SPOKEN } from '@roost/federation/versions';
 import type { Outgoing, Transport } from '@roost/rpc/call';
 import { serve } from '@roost/rpc/server';
+import { createLog } from '@roost/service/log';
 import type { TestClock } from '@roost/testing/clock';
 import { freshDatabase } from '@roost/testing/postgres';
 
@@ -49,7 +50,7 @@ export async function openHome(domain: Domain, clock: TestClock, wellKnownPort: 
   await using stack = new AsyncDisposableStack();
   const database = stack.use(await freshDatabase(migrations));
   const address = ADDRESSES.get(domain) ?? '';
-  const [reached, taken, troubles]: [Reached[], Wanted[], unknown[]] = [[], [], []];
+  const [reached, taken]: [Reached[], Wanted[]] = [[], []];
   const state: State = {
     answer: async () => Uint8Array.of(1),
     limit: async () => undefined,
@@ -62,6 +63,7 @@ export async function openHome(domain: Domain, clock: TestClock, wellKnownPort: 
     },
     async *stream() {},
   });
+  const log = createLog('federation-gateway', 'error');
   const bus = new MemoryBus();
   const [transportKey, secretKey] = [crypto.random(32), crypto.random(32)];
   const tls = certificateOf(domain);
@@ -87,13 +89,13 @@ export async function openHome(domain: Domain, clock: TestClock, wellKnownPort: 
         const found = ADDRESSES.get(name.replace(/^federation\./, ''));
         return found === undefined ? [] : [{ address: found, family: 4 }];
       },
-      troubled: (_, error) => troubles.push(error),
+      log,
     },
   );
   stack.defer(async () => await gateway.close());
   const listener = await serve({
     ...{ listen: { host: address, port }, tls, callers: 'peer', bindings: gateway.bindings },
-    log: { info() {}, warn() {}, error: (fields) => troubles.push(fields) },
+    log,
   });
   stack.defer(async () => await listener.close(0));
   const wellKnown = await serveDirectory(address, wellKnownPort, tls, () => gateway.keys.directory);
@@ -103,7 +105,7 @@ export async function openHome(domain: Domain, clock: TestClock, wellKnownPort: 
   });
   const opened = stack.move();
   return {
-    ...{ domain, database, gateway, reached, taken, troubles, state, bus, transportKey, listener },
+    ...{ domain, database, gateway, reached, taken, state, bus, transportKey, listener },
     [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
   };
 }

@@ -43,7 +43,8 @@ function replica(): Peers {
     return instead === undefined ? document(keys, domain) : await instead();
   };
   const protocol = { min: 1, max: 1 };
-  return new Peers({ ...{ database, crypto, clock, home, protocol }, fetchDocument });
+  const events = { searched: () => undefined };
+  return new Peers({ ...{ database, crypto, clock, home, protocol, events }, fetchDocument });
 }
 
 const idOf = (key: OwnKey) => keyIdOf(crypto, key.publicKey);

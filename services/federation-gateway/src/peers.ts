@@ -16,6 +16,7 @@ import { extendTrust } from '@roost/federation/trust';
 import { commonVersion, type VersionRange } from '@roost/federation/versions';
 import type { Database } from '@roost/postgres/database';
 import { PeerUnreachable } from './discovery/unreachable.ts';
+import type { FederationEvents } from './events.ts';
 import * as store from './store/peers.ts';
 
 /** A homeserver as we know it. */
@@ -36,6 +37,7 @@ export interface PeersPorts {
   readonly protocol: VersionRange;
   /** Fetches the document that a domain publishes. */
   readonly fetchDocument: (domain: Domain) => Promise<Uint8Array>;
+  readonly events: Pick<FederationEvents, 'searched'>;
 }
 
 /** So often at most a domain is looked for, by all replicas together, whoever makes us. */
@@ -139,7 +141,7 @@ export class Peers {
   }
 
   async #searchOnce(domain: Domain): Promise<store.StoredPeer> {
-    const { clock, database, fetchDocument } = this.#ports;
+    const { clock, database, events, fetchDocument } = this.#ports;
     const nowMs = clock.now();
     const claim = await store.claimSearch(database, domain, {
       ...{ nowMs, sinceMs: nowMs - SEARCH_EVERY_MS },
@@ -152,8 +154,10 @@ export class Peers {
     try {
       const found = await this.#read(domain, await fetchDocument(domain));
       await store.noteSearch(database, domain, '');
+      events.searched();
       return found;
     } catch (error) {
+      events.searched(error);
       if (!(error instanceof Failure)) throw error;
       const trouble = readable(domain, error);
       await store.noteSearch(database, domain, trouble.message);

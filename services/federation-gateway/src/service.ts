@@ -9,10 +9,12 @@ import { FederationInternalServiceDefinition } from '@roost/proto/roost/federati
 import { PeerServiceDefinition } from '@roost/proto/roost/federation/v1/peer';
 import type { Transport } from '@roost/rpc/call';
 import { bind, type ServiceBinding } from '@roost/rpc/service';
+import type { Log } from '@roost/service/log';
 import { Channels, type ChannelsPorts } from './channels.ts';
 import { fetchDocument } from './discovery/document.ts';
 import type { Resolve } from './discovery/lookup.ts';
 import { Door } from './door.ts';
+import { federationEvents, type FederationEvents, observeFederation } from './events.ts';
 import { callHandler } from './handlers/call.ts';
 import { deliverHandler } from './handlers/deliver.ts';
 import { forwardHandlers } from './handlers/forward.ts';
@@ -52,8 +54,7 @@ export interface FederationPorts {
   readonly trust: ChannelsPorts['trust'];
   /** Another way to look names up than the machine's. */
   readonly resolve?: Resolve | undefined;
-  /** Told of what went wrong in the background. */
-  readonly troubled: (task: 'keys' | 'sweep', error: unknown) => void;
+  readonly log: Log;
 }
 
 export interface FederationService {
@@ -72,19 +73,20 @@ export async function openFederation(
 ): Promise<FederationService> {
   const { domain: home, about, allowed } = config;
   const { database, crypto, clock, trust, resolve } = ports;
+  const events = federationEvents(ports.log);
   const keys = new OwnKeys({ ...ports, domain: home, about, secretKey: config.secretKey });
   await keys.rotate();
 
   const policy = new Policy(database, home);
   const found = { port: config.wellKnownPort, ca: trust.ca, allowed, resolve };
   const peers = new Peers({
-    ...{ database, crypto, clock, home, protocol: about.protocol },
+    ...{ database, crypto, clock, home, protocol: about.protocol, events },
     fetchDocument: async (domain) => await fetchDocument(domain, found),
   });
   const ledger = new Ledger(ports);
-  const door = new Door({ ...ports, home, policy, peers, ledger });
+  const door = new Door({ ...ports, home, policy, peers, ledger, events });
   const channels = new Channels({ clock, allowed, resolve, trust });
-  const common = { ...ports, home, door, policy, peers, channels, keys };
+  const common = { ...ports, home, door, policy, peers, channels, keys, events };
   const options = { audience: home, clock, crypto };
   const bindings = [
     bind(
@@ -95,6 +97,7 @@ export async function openFederation(
     bind(FederationInternalServiceDefinition, forwardHandlers(common), options),
   ];
 
+  const observed = observeFederation(database);
   const stop = new AbortController();
   const working = work(stop.signal, {
     keys: async () => await keys.rotate(),
@@ -102,13 +105,14 @@ export async function openFederation(
       await ledger.sweep(config.auditDays * DAY_MS);
       await forgetSearches(database, clock.now() - DAY_MS);
     },
-    troubled: ports.troubled,
+    troubled: events.troubled,
   });
   return {
     bindings,
     keys,
     async close() {
       stop.abort();
+      observed[Symbol.dispose]();
       channels[Symbol.dispose]();
       await Promise.all([working, ledger.close()]);
     },
@@ -125,7 +129,7 @@ async function work(
   }: {
     readonly keys: () => Promise<void>;
     readonly sweep: () => Promise<void>;
-    readonly troubled: FederationPorts['troubled'];
+    readonly troubled: FederationEvents['troubled'];
   },
 ): Promise<void> {
   for (;;) {

@@ -1,17 +1,11 @@
 import { Failure } from '@roost/core/failure';
 
 /** Why a peer could not be found: refusals are counted by it. */
-export type DiscoveryFlaw =
-  | 'name'
-  | 'address'
-  | 'connection'
-  | 'certificate'
-  | 'redirect'
-  | 'status'
-  | 'type'
-  | 'size'
-  | 'time'
-  | 'document';
+export const DISCOVERY_FLAWS = [
+  ...(['name', 'address', 'connection', 'certificate', 'redirect', 'status'] as const),
+  ...(['type', 'size', 'time', 'document'] as const),
+] as const;
+export type DiscoveryFlaw = (typeof DISCOVERY_FLAWS)[number];
 
 /** A peer cannot be found, or is not what it should be, by now. The message is for the operator. */
 export class PeerUnreachable extends Failure {

@@ -1,7 +1,7 @@
 import { Failure } from '@roost/core/failure';
 import type { Domain } from '@roost/core/ids';
 import type { Crypto } from '@roost/crypto/crypto';
-import { assertGroup, assertNumber } from '@roost/federation/envelope';
+import { assertGroup, assertNumber, type Envelope } from '@roost/federation/envelope';
 import { decodeCall } from '@roost/federation/payload';
 import { firstPair } from '@roost/bus/frames';
 import type { PeerServiceDefinition } from '@roost/proto/roost/federation/v1/peer';
@@ -29,8 +29,7 @@ export function callHandler({
   door,
   services,
 }: CallPorts): Handlers<typeof PeerServiceDefinition>['call'] {
-  return async ({ envelope: bytes, payload }, { signal }) => {
-    const { envelope } = await door.accept(bytes, payload, { kind: 'call', cost: 1 });
+  const answer = async (envelope: Envelope, payload: Uint8Array, signal: AbortSignal) => {
     const method = federatedMethod(envelope.method);
     const { path, rule, service } = method;
     const { request, proof } = decodeCall(payload);
@@ -49,4 +48,8 @@ export function callHandler({
     });
     return { response };
   };
+  return async ({ envelope: bytes, payload }, { signal }) =>
+    await door.admit([bytes, payload], { kind: 'call', cost: 1 }, ({ envelope }) =>
+      answer(envelope, payload, signal),
+    );
 }

@@ -15,7 +15,7 @@ import { Failure, malformed } from '@roost/core/failure';
 import { type Domain, type GroupId, printId } from '@roost/core/ids';
 import { SECOND_MS } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
-import { assertGroup, assertNumber, BadEnvelope } from '@roost/federation/envelope';
+import { assertGroup, assertNumber, BadEnvelope, type Envelope } from '@roost/federation/envelope';
 import { decodeEvents, type FederatedEvent } from '@roost/federation/payload';
 import type { DeliveryResult, PeerServiceDefinition } from '@roost/proto/roost/federation/v1/peer';
 import type { Handlers } from '@roost/rpc/service';
@@ -74,14 +74,18 @@ export function deliverHandler(
 }
 
 async function open(ports: DeliverPorts, bytes: Uint8Array, payload: Uint8Array): Promise<Opened> {
-  const { crypto, door } = ports;
   const wanted = { method: DELIVER_PATH, kind: 'group', cost: 1 } as const;
-  const { envelope } = await door.accept(bytes, payload, wanted);
+  return await ports.door.admit([bytes, payload], wanted, async ({ envelope }) =>
+    openEvents(ports, envelope, payload),
+  );
+}
+
+function openEvents(ports: DeliverPorts, envelope: Envelope, payload: Uint8Array): Opened {
   const { source } = envelope;
   const { groupId, events } = decodeEvents(payload);
   // A hub speaks of its own groups.
   if (groupId.domain !== source) throw new BadEnvelope('group', 'its source is not the hub');
-  assertGroup(crypto, envelope, groupId);
+  assertGroup(ports.crypto, envelope, groupId);
   assertNumber(envelope, events.at(-1)?.number ?? firstPair);
   return { source, groupId, events: events.map((event) => busEventOf(ports, groupId, event)) };
 }

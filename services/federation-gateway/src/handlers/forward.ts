@@ -5,12 +5,17 @@ import type { Crypto } from '@roost/crypto/crypto';
 import { groupTagOf, MESSAGE_ID_BYTES, signEnvelope } from '@roost/federation/envelope';
 import { encodeCall, PROOF_BYTES_MAX } from '@roost/federation/payload';
 import { parsePeerDomain } from '@roost/federation/peer-domain';
-import type { FederationInternalServiceDefinition } from '@roost/proto/roost/federation/v1/gateway';
+import type {
+  FederationInternalServiceDefinition,
+  ForwardRequest,
+  ForwardResponse,
+} from '@roost/proto/roost/federation/v1/gateway';
 import { PeerServiceDefinition } from '@roost/proto/roost/federation/v1/peer';
 import { clientOf } from '@roost/rpc/call';
 import { destinationOf, groupOf } from '@roost/rpc/destination';
 import type { Handlers } from '@roost/rpc/service';
 import type { Channels } from '../channels.ts';
+import type { FederationEvents } from '../events.ts';
 import { federatedMethod, readRequest } from '../methods.ts';
 import type { OwnKeys } from '../own-keys.ts';
 import { asHeardHere } from '../passing.ts';
@@ -25,6 +30,7 @@ export interface ForwardPorts {
   readonly peers: Pick<Peers, 'find'>;
   readonly channels: Pick<Channels, 'to' | 'drop'>;
   readonly keys: Pick<OwnKeys, 'signer'>;
+  readonly events: Pick<FederationEvents, 'forwarded'>;
 }
 
 /** How long another homeserver may take. */
@@ -35,25 +41,40 @@ export function forwardHandlers(
   ports: ForwardPorts,
 ): Handlers<typeof FederationInternalServiceDefinition> {
   return {
-    async forward({ destination: text, method, request, proof }, { signal }) {
-      const destination = parsePeerDomain(text, 'destination');
-      if (proof.length > PROOF_BYTES_MAX) throw malformed('proof', 'is longer than 1,024 bytes');
-      const signed = signCall(ports, { destination, method, request, proof });
-      const listing = await ports.policy.admit(destination);
-      const peer = await ports.peers.find(destination);
-      const channel = await ports.channels.to(peer, listing?.endpoint);
+    async forward(request, { signal }) {
       try {
-        const { call } = clientOf(PeerServiceDefinition, channel);
-        return await call(signed, { deadlineMs: PEER_MS, signal });
+        const answered = await forward(ports, request, signal);
+        ports.events.forwarded();
+        return answered;
       } catch (error) {
-        if (signal.aborted) throw error;
-        if (error instanceof Failure && error.reason === 'UNAVAILABLE') {
-          ports.channels.drop(destination);
-        }
-        throw asHeardHere(destination, error);
+        ports.events.forwarded(error);
+        throw error;
       }
     },
   };
+}
+
+async function forward(
+  ports: ForwardPorts,
+  { destination: text, method, request, proof }: ForwardRequest,
+  signal: AbortSignal,
+): Promise<ForwardResponse> {
+  const destination = parsePeerDomain(text, 'destination');
+  if (proof.length > PROOF_BYTES_MAX) throw malformed('proof', 'is longer than 1,024 bytes');
+  const signed = signCall(ports, { destination, method, request, proof });
+  const listing = await ports.policy.admit(destination);
+  const peer = await ports.peers.find(destination);
+  const channel = await ports.channels.to(peer, listing?.endpoint);
+  try {
+    const { call } = clientOf(PeerServiceDefinition, channel);
+    return await call(signed, { deadlineMs: PEER_MS, signal });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    if (error instanceof Failure && error.reason === 'UNAVAILABLE') {
+      ports.channels.drop(destination);
+    }
+    throw asHeardHere(destination, error);
+  }
 }
 
 /** What is said is made here, of the request's own fields: a service cannot have anything else signed. */
