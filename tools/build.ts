@@ -1,4 +1,5 @@
-// `npm run build`: dist/<program>/ for each program, one ESM file and what it reads beside it.
+// `npm run build [-- <program>…]`: dist/<program>/ for each program (of these), one ESM file and what it reads
+// beside it.
 // Type stripping is refused inside node_modules folders, so images and packages carry these bundles.
 //
 // What a source reads from the tree it names `new URL('../migrations/', import.meta.url)`. In a bundle
@@ -96,6 +97,13 @@ async function buildProgram(program: string): Promise<void> {
   process.stdout.write(`dist/${program}: ${sizes.join(', ')}; ${seconds} s\n`);
 }
 
-rmSync(dist, { recursive: true, force: true });
-const programs = ['homeserver', 'as', 'aas', 'qs', 'ds', 'edge', 'chat', 'ctl'];
-for (const program of programs) await buildProgram(program);
+const all = ['homeserver', 'as', 'aas', 'qs', 'ds', 'edge', 'chat', 'ctl'];
+const asked = process.argv.slice(2);
+const unknown = asked.find((program) => !all.includes(program));
+if (unknown === undefined) {
+  rmSync(dist, { recursive: true, force: true });
+  for (const program of asked.length === 0 ? all : asked) await buildProgram(program);
+} else {
+  process.stderr.write(`there is no program "${unknown}": there are ${all.join(', ')}\n`);
+  process.exitCode = 2;
+}
