@@ -90,7 +90,11 @@ const allowed: Record<string, { readonly ours: string; readonly doors: string }>
     doors: 'zod',
   },
   'services/chat': { ours: 'client core', doors: '' },
-  'services/ctl': { ours: 'core proto rpc service', doors: '@peculiar/x509 reflect-metadata' },
+  'services/ctl': {
+    // Of the bus only who may do what in NATS.
+    ours: 'bus core proto rpc service',
+    doors: '@peculiar/x509 reflect-metadata zod',
+  },
   'services/edge': { ours: 'core proto rpc service', doors: 'zod' },
   e2e: {
     ours: `as aas qs ds homeserver chat client bus core crypto identity mls postgres proto rpc

@@ -18,6 +18,11 @@ Orders for a homeserver. Where it is:
                                               make the certificates by which the processes of a homeserver
                                               know each other, for 90 days where nothing is said; where the
                                               folder has an authority already, new ones are signed by it
+  provision --plan <file>                     in a pod of Kubernetes: make the Secrets of a plan (the chart's)
+                                              that are not there, and renew certificates that are due
+  nats-config [--prefix <name>] [--routes <host:port,…>]
+                                              the configuration of a NATS server for a homeserver; passwords
+                                              come from its environment (NATS_PASSWORD_AS, _DS, _QS)
   --help                                      this text
 `;
 
@@ -30,7 +35,9 @@ export type Command =
       readonly domain: Domain;
       readonly folder: string;
       readonly days: number;
-    };
+    }
+  | { readonly kind: 'provision'; readonly plan: string }
+  | { readonly kind: 'nats-config'; readonly prefix: string; readonly routes: readonly string[] };
 
 /** Where the homeserver is: the data folder of one process, or a service of its own. */
 export type Place =
@@ -51,7 +58,7 @@ export function parseCommandLine(args: readonly string[]): Order {
   const { values, positionals } = parse(args);
   const command = commandOf(values, positionals);
   return {
-    place: command.kind === 'certificates' ? { data: undefined } : placeOf(values),
+    place: command.kind.startsWith('invites') ? placeOf(values) : { data: undefined },
     command,
   };
 }
@@ -82,6 +89,8 @@ function commandOf(values: Values, words: string[]): Command {
     const days = integer('days', values.days, { otherwise: 90, max: 825 });
     return { kind: 'certificates', domain: domainOf(values.domain), folder: values.out, days };
   }
+  const orders = chartOrderOf(verb, values);
+  if (orders !== undefined) return orders;
   if (values.out !== undefined) throw new Misused('--out belongs to "certificates": see --help');
   if (verb === 'invites create') {
     const count = integer('count', values.count, { otherwise: 1, max: 1_000 });
@@ -97,6 +106,22 @@ function commandOf(values: Values, words: string[]): Command {
   throw new Misused(`${verb === '' ? 'say what to do' : `there is no "${verb}"`}: see --help`);
 }
 
+/** What the chart has done. */
+function chartOrderOf(
+  verb: string,
+  { plan, prefix = 'roost', routes }: Values,
+): Command | undefined {
+  if (verb === 'provision') {
+    if (plan === undefined) throw new Misused('say which plan: --plan <file>');
+    return { kind: 'provision', plan };
+  }
+  if (verb !== 'nats-config') return undefined;
+  if (!/^[A-Za-z0-9_-]{1,32}$/.test(prefix)) {
+    throw new Misused('--prefix: give letters, digits, - and _');
+  }
+  return { kind: 'nats-config', prefix, routes: routes?.split(',') ?? [] };
+}
+
 function parse(args: readonly string[]) {
   return orMisused(() =>
     parseArgs({
@@ -110,6 +135,9 @@ function parse(args: readonly string[]) {
         out: { type: 'string' },
         count: { type: 'string' },
         days: { type: 'string' },
+        plan: { type: 'string' },
+        prefix: { type: 'string' },
+        routes: { type: 'string' },
         help: { type: 'boolean' },
       },
     }),

@@ -3,12 +3,17 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { CannotStart } from '@roost/core/cannot-start';
 import { Failure } from '@roost/core/failure';
+import { systemClock } from '@roost/core/time';
 import { AuthenticationAdminServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
 import { type Channel, type Client, clientOf, connect, connectPeer } from '@roost/rpc/client';
 import { adminSocket, defaultHome } from '@roost/service/home';
 import { runMain } from '@roost/service/run';
 import { makeCertificates } from './certificates.ts';
 import { type Command, HELP, parseCommandLine, type Place } from './command-line.ts';
+import { natsConfigOf } from './nats-config.ts';
+import { parsePlan } from './provision/plan.ts';
+import { provision } from './provision/provision.ts';
+import { type Account, kubernetesVault } from './provision/vault.ts';
 
 type Admin = Client<typeof AuthenticationAdminServiceDefinition>;
 
@@ -23,6 +28,19 @@ await runMain(async () => {
     process.stdout.write(`made in ${command.folder}: ${made.join(', ')}\n`);
     return;
   }
+  if (command.kind === 'provision') {
+    const done = await provision(
+      parsePlan(await readFile(command.plan, 'utf8')),
+      kubernetesVault(accountOf(process.env)),
+      systemClock,
+    );
+    process.stdout.write(done.length === 0 ? 'everything is there\n' : `${done.join('\n')}\n`);
+    return;
+  }
+  if (command.kind === 'nats-config') {
+    process.stdout.write(`${natsConfigOf(command)}\n`);
+    return;
+  }
   using channel = await reach(place);
   try {
     const lines = await carryOut(command, clientOf(AuthenticationAdminServiceDefinition, channel));
@@ -34,6 +52,16 @@ await runMain(async () => {
     throw new CannotStart(`refused: ${error.message} (${error.reason})`, { cause: error });
   }
 });
+
+/** As every pod with a service account finds it. */
+function accountOf(environment: NodeJS.ProcessEnv): Account {
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = environment;
+  if (host === undefined || port === undefined) {
+    throw new CannotStart('this is no pod of Kubernetes: provision is run by the chart');
+  }
+  const api = `https://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return { api, folder: '/var/run/secrets/kubernetes.io/serviceaccount' };
+}
 
 async function reach(place: Place): Promise<Channel> {
   if (!('addresses' in place)) {
