@@ -1,0 +1,78 @@
+{{/* What the restricted Pod Security Standard asks of a pod. */}}
+{{- define "roost.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: {{ .Values.pods.user }}
+runAsGroup: {{ .Values.pods.user }}
+fsGroup: {{ .Values.pods.user }}
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{/* And of a container. */}}
+{{- define "roost.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{/* What all pods have in common. (list $ "qs") */}}
+{{- define "roost.podSpec" -}}
+{{- $ := index . 0 -}}
+{{- with $.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+securityContext:
+  {{- include "roost.podSecurity" $ | nindent 2 }}
+{{- with $.Values.pods.priorityClass }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $.Values.pods.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $.Values.pods.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Replicas are apart: on other nodes, in other zones. */}}
+{{- define "roost.spread" -}}
+{{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+- maxSkew: 1
+  topologyKey: {{ . }}
+  whenUnsatisfiable: ScheduleAnyway
+  matchLabelKeys: [pod-template-hash]
+  labelSelector:
+    matchLabels:
+      {{- include "roost.selector" $ | nindent 6 }}
+{{- end }}
+{{- end }}
+
+{{- define "roost.podMetadata" -}}
+{{- $ := index . 0 -}}
+labels:
+  {{- include "roost.labels" . | nindent 2 }}
+  {{- with $.Values.pods.labels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with $.Values.pods.annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "roost.tracing" -}}
+{{- with .Values.tracing.endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+- name: OTEL_TRACES_SAMPLER
+  value: parentbased_traceidratio
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ $.Values.tracing.part | toString | quote }}
+{{- end }}
+{{- end }}
