@@ -20,7 +20,7 @@ Orders for a homeserver. Where it is:
                                               folder has an authority already, new ones are signed by it
   provision --plan <file>                     in a pod of Kubernetes: make the Secrets of a plan (the chart's)
                                               that are not there, and renew certificates that are due
-  nats-config [--prefix <name>] [--routes <host:port,…>]
+  nats-config [--prefix <name>] [--routes <host:port,…>] [--out <file>]
                                               the configuration of a NATS server for a homeserver; passwords
                                               come from its environment (NATS_PASSWORD_AS, _DS, _QS)
   --help                                      this text
@@ -37,7 +37,12 @@ export type Command =
       readonly days: number;
     }
   | { readonly kind: 'provision'; readonly plan: string }
-  | { readonly kind: 'nats-config'; readonly prefix: string; readonly routes: readonly string[] };
+  | {
+      readonly kind: 'nats-config';
+      readonly prefix: string;
+      readonly routes: readonly string[];
+      readonly file: string | undefined;
+    };
 
 /** Where the homeserver is: the data folder of one process, or a service of its own. */
 export type Place =
@@ -109,7 +114,7 @@ function commandOf(values: Values, words: string[]): Command {
 /** What the chart has done. */
 function chartOrderOf(
   verb: string,
-  { plan, prefix = 'roost', routes }: Values,
+  { plan, prefix = 'roost', routes, out }: Values,
 ): Command | undefined {
   if (verb === 'provision') {
     if (plan === undefined) throw new Misused('say which plan: --plan <file>');
@@ -119,7 +124,7 @@ function chartOrderOf(
   if (!/^[A-Za-z0-9_-]{1,32}$/.test(prefix)) {
     throw new Misused('--prefix: give letters, digits, - and _');
   }
-  return { kind: 'nats-config', prefix, routes: routes?.split(',') ?? [] };
+  return { kind: 'nats-config', prefix, routes: routes?.split(',') ?? [], file: out };
 }
 
 function parse(args: readonly string[]) {

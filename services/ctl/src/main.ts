@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { CannotStart } from '@roost/core/cannot-start';
 import { Failure } from '@roost/core/failure';
@@ -38,7 +38,9 @@ await runMain(async () => {
     return;
   }
   if (command.kind === 'nats-config') {
-    process.stdout.write(`${natsConfigOf(command)}\n`);
+    const config = `${natsConfigOf(command)}\n`;
+    if (command.file === undefined) process.stdout.write(config);
+    else await writeFile(command.file, config);
     return;
   }
   using channel = await reach(place);

@@ -105,6 +105,7 @@ const schema = z.object({
   ROOST_BODY_MS: integer(100, 600_000).prefault('60000'),
   ROOST_DRAIN_NOTICE_MS: integer(0, 600_000).prefault('5000'),
   ROOST_DRAIN_MS: integer(0, 3_600_000).prefault('20000'),
+  ROOST_RENEW_WITHIN_MS: integer(0, 86_400_000).prefault('3600000'),
   OTEL_EXPORTER_OTLP_ENDPOINT: endpoint.optional(),
   OTEL_TRACES_SAMPLER_ARG: fraction.prefault('1'),
 });
@@ -152,6 +153,23 @@ export function readDrainConfig(environment: Environment = process.env) {
   return {
     admin: read.ROOST_ADMIN_LISTEN,
     drain: { noticeMs: read.ROOST_DRAIN_NOTICE_MS, callsMs: read.ROOST_DRAIN_MS },
+  };
+}
+
+/** Besides, what an Envoy read when it was started. */
+export function readGuardConfig(environment: Environment = process.env) {
+  const read = readEnvironment(
+    schema.pick({
+      ...{ ROOST_DOOR_CERT: true, ROOST_DOOR_KEY: true, ROOST_TLS_CA: true },
+      ...{ ROOST_TLS_CERT: true, ROOST_TLS_KEY: true, ROOST_GATE_CERT: true, ROOST_GATE_KEY: true },
+      ROOST_RENEW_WITHIN_MS: true,
+    }),
+    environment,
+  );
+  const { ROOST_RENEW_WITHIN_MS: spreadMs, ...certificates } = read;
+  return {
+    ...readDrainConfig(environment),
+    ...{ certificates: Object.values(certificates), lookEveryMs: 30_000, spreadMs },
   };
 }
 

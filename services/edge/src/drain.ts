@@ -2,7 +2,7 @@ import { CannotStart } from '@roost/core/cannot-start';
 import { sleep } from '@roost/core/time';
 import type { ListenAddress } from '@roost/service/config';
 
-interface Drain {
+export interface Drain {
   readonly admin: ListenAddress;
   readonly drain: { readonly noticeMs: number; readonly callsMs: number };
 }
@@ -21,6 +21,11 @@ export async function drain({ admin, drain: { noticeMs, callsMs } }: Drain): Pro
   for (const end = Date.now() + callsMs; Date.now() < end; await sleep(LOOK_EVERY_MS)) {
     if ((await openCalls(admin)) === 0) return;
   }
+}
+
+/** Ends Envoy at once: whoever started it starts it again. */
+export async function quit({ admin }: Pick<Drain, 'admin'>): Promise<void> {
+  await post(admin, '/quitquitquit');
 }
 
 async function openCalls(admin: ListenAddress): Promise<number> {

@@ -1,7 +1,10 @@
-export const HELP = `Usage: node services/edge/src/main.ts [print | drain | --help]
+export const HELP = `Usage: node services/edge/src/main.ts [print [<file>] | drain | guard | --help]
 
-print   writes the configuration of Envoy, from the rules of all methods and from the environment (the default)
+print   writes the configuration of Envoy, from the rules of all methods and from the environment (the default),
+        into a file where one is named
 drain   tells the Envoy beside it to let go, and waits until its calls have ended: before it is stopped
+guard   stays beside an Envoy: drains it when it is told to stop itself (SIGTERM), and when certificates change
+        drains and ends it, so that whoever started it starts it anew
 
 ROOST_DOMAIN                    the home domain
 ROOST_LISTEN                    host:port where clients come in
@@ -21,6 +24,7 @@ ROOST_ADDRESS_CALLS, ROOST_ADDRESS_CALLS_PER_SECOND
 ROOST_BODY_MS                   how long a request may take to come in (60000)
 ROOST_DRAIN_NOTICE_MS           how long a drain waits for load balancers to take note (5000)
 ROOST_DRAIN_MS                  and how long for calls to end (20000)
+ROOST_RENEW_WITHIN_MS           guard: how soon after a renewal an Envoy is started anew, at a time of its own (3600000)
 OTEL_EXPORTER_OTLP_ENDPOINT     a collector of traces, http://host:4318 (none: no traces)
 OTEL_TRACES_SAMPLER_ARG         which part of all calls is traced, 0 to 1 (1)
 `;

@@ -1,24 +1,38 @@
+import { writeFile } from 'node:fs/promises';
 import { Misused, runMain } from '@roost/service/run';
+import { shutdownSignal } from '@roost/service/shutdown';
 
-import { readConfig, readDrainConfig } from './config.ts';
+import { readConfig, readDrainConfig, readGuardConfig } from './config.ts';
 import { drain } from './drain.ts';
 import { envoyOf } from './envoy.ts';
+import { guard } from './guard.ts';
 import { HELP } from './help.ts';
 
 await runMain(async () => {
   const [verb = 'print', ...rest] = process.argv.slice(2);
-  if (rest.length > 0) throw new Misused(`${verb} takes no arguments: see --help`);
+  if (rest.length > (verb === 'print' ? 1 : 0)) {
+    throw new Misused(`${verb} takes no more arguments: see --help`);
+  }
   switch (verb) {
     case '--help':
       process.stdout.write(HELP);
       return;
-    case 'print':
-      process.stdout.write(`${JSON.stringify(envoyOf(readConfig()), undefined, 2)}\n`);
+    case 'print': {
+      const config = `${JSON.stringify(envoyOf(readConfig()), undefined, 2)}\n`;
+      const [file] = rest;
+      if (file === undefined) process.stdout.write(config);
+      else await writeFile(file, config);
       return;
+    }
     case 'drain':
       await drain(readDrainConfig());
       return;
+    case 'guard':
+      await guard(readGuardConfig(), shutdownSignal());
+      return;
     default:
-      throw new Misused('say one of print, drain, --help; the configuration is in the environment');
+      throw new Misused(
+        'say one of print, drain, guard, --help; the configuration is in the environment',
+      );
   }
 });
