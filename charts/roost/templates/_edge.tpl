@@ -1,0 +1,59 @@
+{{- define "roost.edgeEnvironment" -}}
+{{- $prefix := include "roost.name" . -}}
+{{- $memory := (include "roost.resources" (list . "edge" .Values.edge) | fromYaml).limits.memory -}}
+- name: ROOST_DOMAIN
+  value: {{ .Values.domain | quote }}
+- name: ROOST_LISTEN
+  value: 0.0.0.0:8443
+- name: ROOST_HEALTH_LISTEN
+  value: 0.0.0.0:9464
+- name: ROOST_DOOR_CERT
+  value: /door/tls.crt
+- name: ROOST_DOOR_KEY
+  value: /door/tls.key
+- name: ROOST_TLS_CA
+  value: /edge/ca.crt
+- name: ROOST_TLS_CERT
+  value: /edge/tls.crt
+- name: ROOST_TLS_KEY
+  value: /edge/tls.key
+- name: ROOST_GATE_CERT
+  value: /gate/tls.crt
+- name: ROOST_GATE_KEY
+  value: /gate/tls.key
+{{- $facts := include "roost.services" . | fromYaml }}
+{{- range $name, $_ := .Values.services }}
+{{- if has "edge" (index $facts $name).calledBy }}
+- name: ROOST_{{ $name | upper | replace "-" "_" }}_ADDRESS
+  value: {{ $prefix }}-{{ $name }}:7443
+{{- end }}
+{{- end }}
+{{- with .Values.edge.allowedOrigins }}
+- name: ROOST_ALLOWED_ORIGINS
+  value: {{ join "," . | quote }}
+{{- end }}
+- name: ROOST_CONNECTIONS_MAX
+  value: {{ .Values.edge.connections | int64 | toString | quote }}
+# Less than Kubernetes lets it have: it is to refuse before it is killed.
+- name: ROOST_HEAP_MEGABYTES
+  value: {{ div (mul 3 (include "roost.megabytes" $memory | int)) 4 | toString | quote }}
+# Twice what all edges together allow: each stops a flood by itself.
+- name: ROOST_ADDRESS_CALLS
+  value: {{ mul 2 .Values.addressCalls.burst | toString | quote }}
+- name: ROOST_ADDRESS_CALLS_PER_SECOND
+  value: {{ mul 2 .Values.addressCalls.perSecond | toString | quote }}
+- name: ROOST_DRAIN_NOTICE_MS
+  value: {{ mul .Values.edge.drainNoticeSeconds 1000 | toString | quote }}
+- name: ROOST_DRAIN_MS
+  value: {{ mul .Values.edge.drainSeconds 1000 | toString | quote }}
+{{- include "roost.tracing" . }}
+{{- end }}
+
+{{/* 512Mi, 1Gi, 1536Mi: in MiB. */}}
+{{- define "roost.megabytes" -}}
+{{- if hasSuffix "Gi" . -}}
+{{ mul 1024 (trimSuffix "Gi" . | int) }}
+{{- else -}}
+{{ trimSuffix "Mi" . | int }}
+{{- end -}}
+{{- end }}
