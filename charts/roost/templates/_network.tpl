@@ -1,0 +1,55 @@
+{{- define "roost.policyHead" -}}
+{{- $ := index . 0 -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ include "roost.name" $ }}-{{ index . 1 }}
+  labels:
+    {{- include "roost.labels" . | nindent 4 }}
+{{- end }}
+
+{{/* Pods of ours, by component. (list $ (list "edge" "aas")) */}}
+{{- define "roost.pods" -}}
+{{- $ := index . 0 -}}
+{{- range index . 1 }}
+- podSelector:
+    matchLabels:
+      {{- include "roost.selector" (list $ .) | nindent 6 }}
+{{- end }}
+{{- end }}
+
+{{- define "roost.dns" -}}
+- ports:
+    - { port: 53, protocol: UDP }
+    - { port: 53, protocol: TCP }
+{{- end }}
+
+{{/* Who reads metrics. Probes come from the node, which no policy keeps out. */}}
+{{- define "roost.monitored" -}}
+- ports:
+    - port: health
+  from:
+    {{- .Values.networkPolicy.monitoring | default (list (dict "namespaceSelector" dict)) | toYaml | nindent 4 }}
+{{- end }}
+
+{{/* A server that services stand on. (list $ "postgresql" values port) */}}
+{{- define "roost.ground" -}}
+{{- $ := index . 0 -}}{{- $name := index . 1 -}}{{- $own := index . 2 -}}
+- ports:
+    - port: {{ ternary (index . 3) $own.port $own.bundled }}
+  {{- if $own.bundled }}
+  to:
+    {{- include "roost.pods" (list $ (list $name)) | nindent 4 }}
+  {{- else if $own.peers }}
+  to:
+    {{- toYaml $own.peers | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{- define "roost.collector" -}}
+{{- with .Values.tracing.endpoint }}
+{{- $port := urlParse . | dig "host" "" | splitList ":" | last | int }}
+- ports:
+    - port: {{ $port | default 4318 }}
+{{- end }}
+{{- end }}
