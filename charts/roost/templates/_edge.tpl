@@ -1,6 +1,6 @@
 {{- define "roost.edgeEnvironment" -}}
 {{- $prefix := include "roost.name" . -}}
-{{- $memory := (include "roost.resources" (list . "edge" .Values.edge) | fromYaml).limits.memory -}}
+{{- $memory := include "roost.resources" (list . "edge" .Values.edge) | fromYaml | dig "limits" "memory" "512Mi" -}}
 - name: ROOST_DOMAIN
   value: {{ .Values.domain | quote }}
 - name: ROOST_LISTEN
