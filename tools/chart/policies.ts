@@ -1,0 +1,78 @@
+import type { Resource } from './render.ts';
+
+interface Peer {
+  readonly podSelector?: { readonly matchLabels?: Readonly<Record<string, string>> };
+  readonly namespaceSelector?: object;
+  readonly ipBlock?: object;
+}
+
+interface Policy {
+  readonly podSelector: { readonly matchLabels?: Readonly<Record<string, string>> };
+  readonly policyTypes: readonly string[];
+  readonly ingress?: readonly Rule[];
+  readonly egress?: readonly Rule[];
+}
+
+interface Rule {
+  readonly ports?: readonly { readonly port: number | string }[];
+  readonly from?: readonly Peer[];
+  readonly to?: readonly Peer[];
+}
+
+const COMPONENT = 'app.kubernetes.io/component';
+
+/** Services that must not reach each other: together they would know who writes to whom. */
+const APART = [
+  ['as', 'qs'],
+  ['as', 'ds'],
+] as const;
+
+/** What the policies let through that they must not. */
+export function policyOffences(resources: readonly Resource[]): string[] {
+  const policies = resources
+    .filter(({ kind }) => kind === 'NetworkPolicy')
+    .map((each) => each['spec'] as Policy);
+  const of = (component: string): Policy[] =>
+    policies.filter(({ podSelector }) => podSelector.matchLabels?.[COMPONENT] === component);
+  const denied = policies.some(
+    (each) =>
+      each.podSelector.matchLabels?.[COMPONENT] === undefined &&
+      each.policyTypes.length === 2 &&
+      each.ingress === undefined &&
+      each.egress === undefined,
+  );
+  const said = denied ? [] : ['nothing denies what is not allowed'];
+  for (const pair of APART) {
+    for (const [a, b] of [pair, pair.toReversed() as [string, string]]) {
+      if (of(a).length === 0) said.push(`there is no policy for ${a}`);
+      if (of(a).some(({ ingress = [] }) => isOpenTo(ingress, 'from', b, ['grpc', 7443]))) {
+        said.push(`${a} lets ${b} in`);
+      }
+      if (of(a).some(({ egress = [] }) => isOpenTo(egress, 'to', b, ['grpc', 7443]))) {
+        said.push(`${a} may go to ${b}`);
+      }
+    }
+  }
+  return said;
+}
+
+function isOpenTo(
+  rules: readonly Rule[],
+  side: 'from' | 'to',
+  component: string,
+  ports: readonly (number | string)[],
+): boolean {
+  return rules.some((rule) => {
+    const isPort = rule.ports === undefined || rule.ports.some(({ port }) => ports.includes(port));
+    const peers = rule[side];
+    const isPeer =
+      peers === undefined ||
+      peers.some(
+        ({ podSelector, namespaceSelector }) =>
+          namespaceSelector !== undefined ||
+          (podSelector !== undefined &&
+            [undefined, component].includes(podSelector.matchLabels?.[COMPONENT])),
+      );
+    return isPort && isPeer;
+  });
+}
