@@ -95,6 +95,7 @@ const allowed: Record<string, { readonly ours: string; readonly doors: string }>
     ours: 'bus core proto rpc service',
     doors: '@peculiar/x509 reflect-metadata zod',
   },
+  'services/probe': { ours: 'client core proto rpc service', doors: 'zod' },
   'services/edge': { ours: 'core proto rpc service', doors: 'zod' },
   e2e: {
     ours: `as aas qs ds homeserver chat client bus core crypto identity mls postgres proto rpc

@@ -19,10 +19,11 @@ export function declaredValues(): Declared[] {
   const path: { readonly indent: number; readonly name: string }[] = [];
   let comment = '';
   for (const line of readFileSync(join(CHART, 'values.yaml'), 'utf8').split('\n')) {
-    const said = /^\s*# -- (.*)$/.exec(line)?.[1];
+    // The formatter puts what follows an anchor beside it.
+    const said = /^\s*(?:\w+: &\w+ )?# -- (.*)$/.exec(line)?.[1];
     if (said !== undefined) comment = said;
     const [, spaces = '', name, value = ''] = /^( *)([A-Za-z]\w*): ?(.*)$/.exec(line) ?? [];
-    if (name === undefined || /^\*/.test(value)) continue;
+    if (name === undefined || value.startsWith('*')) continue;
     while ((path.at(-1)?.indent ?? -1) >= spaces.length) path.pop();
     path.push({ indent: spaces.length, name });
     const isGroup = value === '' || value.startsWith('&');

@@ -33,8 +33,11 @@ export interface Channel extends Transport, Disposable {
 }
 
 export interface ConnectOptions {
-  /** Absent: without TLS. `ca` (PEM) where the certificate is not signed by a public authority. */
-  readonly tls?: { readonly ca?: string } | undefined;
+  /**
+   * Absent: without TLS. `ca` (PEM) where the certificate is not signed by a public authority, `name` where it is for
+   * another name than that of the address.
+   */
+  readonly tls?: { readonly ca?: string; readonly name?: string } | undefined;
 }
 
 /** To `host:port` or `unix:path`, by gRPC over HTTP/2. */
@@ -52,6 +55,10 @@ export function connect(address: string, { tls }: ConnectOptions = {}): Channel 
 function securityOf(address: string, tls: ConnectOptions['tls']) {
   if (tls === undefined) return { security: credentials.createInsecure(), options: {} };
   const ca = tls.ca === undefined ? null : Buffer.from(tls.ca);
+  if (tls.name !== undefined) {
+    const options = { 'grpc.ssl_target_name_override': tls.name };
+    return { security: credentials.createSsl(ca), options };
+  }
   const host = address.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
   if (isIP(host) === 0) return { security: credentials.createSsl(ca), options: {} };
   // TLS has no name for an address (RFC 6066 §3): another is sent, and the certificate is held against the address.

@@ -12,6 +12,8 @@ export interface Server {
   readonly isTls: boolean;
   /** PEM: whom to believe, where no public authority signed the certificate. */
   readonly ca?: string | undefined;
+  /** What its certificate is for, where it is reached by another name. */
+  readonly name?: string | undefined;
 }
 
 export interface NodeClientOptions {
@@ -48,9 +50,9 @@ export async function openNodeClient(options: NodeClientOptions): Promise<NodeCl
   return { client, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
 
-function securityOf({ isTls, ca }: Server): ConnectOptions {
+function securityOf({ isTls, ca, name }: Server): ConnectOptions {
   if (!isTls) return {};
-  return { tls: ca === undefined ? {} : { ca } };
+  return { tls: { ...(ca === undefined ? {} : { ca }), ...(name === undefined ? {} : { name }) } };
 }
 
 /** A folder belongs to one user for ever. */

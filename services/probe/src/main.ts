@@ -1,0 +1,27 @@
+import { Failure } from '@roost/core/failure';
+import { CannotStart } from '@roost/core/cannot-start';
+import { Misused, runMain } from '@roost/service/run';
+import { stayApart } from './apart.ts';
+import { readConfig } from './config.ts';
+import { tellStory } from './story.ts';
+
+const PATIENCE = { attemptMs: 2_000, settleMs: 30_000 };
+
+await runMain(async () => {
+  const [verb, ...addresses] = process.argv.slice(2);
+  if (verb === 'story' && addresses.length === 0) {
+    await tellStory(readConfig(), say).catch((error: unknown) => {
+      if (!(error instanceof Failure)) throw error;
+      throw new CannotStart(`refused: ${error.message} (${error.reason})`, { cause: error });
+    });
+  } else if (verb === 'apart' && addresses.length > 0) {
+    await stayApart(addresses, PATIENCE);
+    say(`as it should be, nobody can be reached of ${addresses.join(', ')}`);
+  } else {
+    throw new Misused('say story, or apart <host:port>…');
+  }
+});
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
