@@ -19,7 +19,7 @@ interface Rule {
   readonly to?: readonly Peer[];
 }
 
-const COMPONENT = 'app.kubernetes.io/component';
+const ROLE = 'roost-network';
 
 /** Services that must not reach each other: together they would know who writes to whom. */
 const APART = [
@@ -32,11 +32,11 @@ export function policyOffences(resources: readonly Resource[]): string[] {
   const policies = resources
     .filter(({ kind }) => kind === 'NetworkPolicy')
     .map((each) => each['spec'] as Policy);
-  const of = (component: string): Policy[] =>
-    policies.filter(({ podSelector }) => podSelector.matchLabels?.[COMPONENT] === component);
+  const of = (role: string): Policy[] =>
+    policies.filter(({ podSelector }) => podSelector.matchLabels?.[ROLE] === role);
   const denied = policies.some(
     (each) =>
-      each.podSelector.matchLabels?.[COMPONENT] === undefined &&
+      each.podSelector.matchLabels?.[ROLE] === undefined &&
       each.policyTypes.length === 2 &&
       each.ingress === undefined &&
       each.egress === undefined,
@@ -59,7 +59,7 @@ export function policyOffences(resources: readonly Resource[]): string[] {
 function isOpenTo(
   rules: readonly Rule[],
   side: 'from' | 'to',
-  component: string,
+  role: string,
   ports: readonly (number | string)[],
 ): boolean {
   return rules.some((rule) => {
@@ -71,7 +71,7 @@ function isOpenTo(
         ({ podSelector, namespaceSelector }) =>
           namespaceSelector !== undefined ||
           (podSelector !== undefined &&
-            [undefined, component].includes(podSelector.matchLabels?.[COMPONENT])),
+            [undefined, role].includes(podSelector.matchLabels?.[ROLE])),
       );
     return isPort && isPeer;
   });

@@ -8,13 +8,22 @@ metadata:
     {{- include "roost.labels" . | nindent 4 }}
 {{- end }}
 
+{{/*
+Who a pod is to the network. Policies go by this label alone, so that a test may stand where a service stands without
+being counted as one of its replicas. (list $ "qs")
+*/}}
+{{- define "roost.networkSelector" -}}
+app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+roost-network: {{ index . 1 }}
+{{- end }}
+
 {{/* Pods of ours, by component. (list $ (list "edge" "aas")) */}}
 {{- define "roost.pods" -}}
 {{- $ := index . 0 -}}
 {{- range index . 1 }}
 - podSelector:
     matchLabels:
-      {{- include "roost.selector" (list $ .) | nindent 6 }}
+      {{- include "roost.networkSelector" (list $ .) | nindent 6 }}
 {{- end }}
 {{- end }}
 

@@ -57,6 +57,7 @@ tolerations:
 {{- $ := index . 0 -}}
 labels:
   {{- include "roost.labels" . | nindent 2 }}
+  roost-network: {{ index . 1 }}
   {{- with $.Values.pods.labels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

@@ -63,7 +63,7 @@
   {{- $problems = append $problems "edge.resources: give limits.memory, by which the edge knows when to refuse." -}}
 {{- end -}}
 {{- range $key, $_ := .Values.pods.labels -}}
-  {{- if has $key (list "app.kubernetes.io/instance" "app.kubernetes.io/name" "app.kubernetes.io/component" "app.kubernetes.io/part-of") -}}
+  {{- if has $key (list "app.kubernetes.io/instance" "app.kubernetes.io/name" "app.kubernetes.io/component" "app.kubernetes.io/part-of" "roost-network") -}}
     {{- $problems = append $problems (printf "pods.labels: %s is the chart's own." $key) -}}
   {{- end -}}
 {{- end -}}
