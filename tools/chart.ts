@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 
 import { fetchTool } from './chart/helm.ts';
+import { monitoringOffences } from './chart/monitoring.ts';
 import { offences } from './chart/pods.ts';
 import { policyOffences } from './chart/policies.ts';
 import { CHART, helm, render, type Rendered } from './chart/render.ts';
@@ -55,6 +56,7 @@ report(
   Object.keys(TRIALS).filter((path) => !declared.some((each) => each.path === path)),
 );
 for (const [sets, says] of WRONG) report(`refuses ${sets.join(' ')}`, refused(sets, says));
+report('alerts and dashboards', monitoringOffences());
 report('says all that is wrong at once', refusedAtOnce());
 report('README.md has the values', documented());
 
