@@ -21,7 +21,7 @@ RUN --mount=type=cache,target=/root/.npm node tools/image.ts files /image
 FROM ${BASE}
 COPY --from=build /usr/local/bin/node /usr/local/bin/node
 COPY --from=build /image/app /app
-ENV NODE_ENV=production
+ENV PATH=/app/bin:/usr/local/bin NODE_ENV=production
 # Nothing is written: the root may be mounted read-only.
 USER 65532:65532
 EXPOSE 7443 9464

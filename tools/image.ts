@@ -40,7 +40,7 @@ async function pack(): Promise<void> {
       ]),
       user: `${NONROOT}:${NONROOT}`,
       entrypoint: ['/usr/local/bin/node'],
-      env: { PATH: '/usr/local/bin', NODE_ENV: 'production' },
+      env: { PATH: '/app/bin:/usr/local/bin', NODE_ENV: 'production' },
       labels: { 'org.opencontainers.image.licenses': 'Apache-2.0' },
     });
     mkdirSync(dirname(resolve(out)), { recursive: true });

@@ -18,6 +18,12 @@ export async function layOut(folder: string): Promise<void> {
   for (const program of PROGRAMS) {
     cpSync(join(root, 'dist', program), join(app, program), { recursive: true });
   }
+  // What an operator types in a pod, where there is no shell.
+  const bin = join(app, 'bin');
+  mkdirSync(bin);
+  writeFileSync(join(bin, 'package.json'), '{ "type": "module" }\n');
+  const roostctl = "#!/usr/local/bin/node\nawait import('../ctl/main.js');\n";
+  writeFileSync(join(bin, 'roostctl'), roostctl, { mode: 0o755 });
   cpSync(join(root, 'LICENSE'), join(app, 'LICENSE'));
   writeFileSync(join(app, 'sbom.cdx.json'), await billOfMaterials());
 }

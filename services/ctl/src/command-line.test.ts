@@ -15,6 +15,22 @@ test('invites are made one at a time where nothing is said, and counted', () => 
   expect(parseCommandLine(['--help']).command).toEqual({ kind: 'help' });
 });
 
+test('where it is may be said by the environment, all or nothing', () => {
+  const place = {
+    ROOSTCTL_ADDRESS: 'as:7443',
+    ROOSTCTL_CERTIFICATES: '/c',
+    ROOSTCTL_DOMAIN: 'home.example',
+  };
+  const named = { addresses: ['as:7443'], certificates: '/c', domain: 'home.example' };
+  expect(parseCommandLine(['invites', 'list'], place).place).toEqual(named);
+  expect(parseCommandLine(['invites', 'list', '--data', '/d'], place).place).toEqual({
+    data: '/d',
+  });
+  expect(() => parseCommandLine(['invites', 'list'], { ROOSTCTL_ADDRESS: 'as:7443' })).toThrow(
+    'belong together',
+  );
+});
+
 test.each([
   [[], /say what to do.*--help/],
   [['invites'], /no "invites".*--help/],

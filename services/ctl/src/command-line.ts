@@ -9,7 +9,7 @@ Orders for a homeserver. Where it is:
   --data <folder>             one that runs all in one on this data folder (by default as npm start takes it)
   --address <host:port,…>     the authentication service, where services are processes of their own, with
   --certificates <folder>     operator.crt, operator.key and ca.crt, and
-  --domain <name>             the home domain
+  --domain <name>             the home domain; or all three by ROOSTCTL_ADDRESS, _CERTIFICATES and _DOMAIN
 
   invites create [--count <n>] [--days <n>]   make single-use codes for registration, one a line;
                                               1 code good for 30 days where nothing is said
@@ -59,13 +59,25 @@ export interface Order {
 }
 
 /** What the operator wants; throws a sentence where it makes no sense. */
-export function parseCommandLine(args: readonly string[]): Order {
+export function parseCommandLine(
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>> = {},
+): Order {
   const { values, positionals } = parse(args);
   const command = commandOf(values, positionals);
-  return {
-    place: command.kind.startsWith('invites') ? placeOf(values) : { data: undefined },
-    command,
-  };
+  if (!command.kind.startsWith('invites')) return { place: { data: undefined }, command };
+  const { data, address, certificates, domain } = values;
+  const isNamed = [data, address, certificates, domain].some((each) => each !== undefined);
+  return { place: placeOf(isNamed ? values : placeIn(environment)), command };
+}
+
+function placeIn(environment: Readonly<Record<string, string | undefined>>): Values {
+  const values: Values = {};
+  for (const name of ['address', 'certificates', 'domain'] as const) {
+    const value = environment[`ROOSTCTL_${name.toUpperCase()}`];
+    if (value) values[name] = value;
+  }
+  return values;
 }
 
 function placeOf({ data, address, certificates, domain }: Values): Place {

@@ -18,7 +18,7 @@ import { type Account, kubernetesVault } from './provision/vault.ts';
 type Admin = Client<typeof AuthenticationAdminServiceDefinition>;
 
 await runMain(async () => {
-  const { place, command } = parseCommandLine(process.argv.slice(2));
+  const { place, command } = parseCommandLine(process.argv.slice(2), process.env);
   if (command.kind === 'help') {
     process.stdout.write(HELP);
     return;
