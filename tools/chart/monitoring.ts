@@ -17,7 +17,6 @@ interface Panel {
 
 /** Numbers that no process of ours tells, in alerts and dashboards; and alerts that README.md says nothing of. */
 export function monitoringOffences(): string[] {
-  const read = (path: string): string => readFileSync(join(CHART, path), 'utf8');
   const told = readFileSync(join(root, 'libs/service/README.md'), 'utf8');
   const alerts: Alert[] = parse(read('files/alerts.yaml'));
   const dashboards: Record<string, Panel[]> = parse(read('files/dashboards.yaml'));
@@ -40,4 +39,8 @@ export function monitoringOffences(): string[] {
     .filter(({ alert }) => !readme.includes(`\n### ${alert}\n`))
     .map(({ alert }) => `README.md does not say what to do about ${alert}`);
   return [...unknown, ...unexplained];
+}
+
+function read(path: string): string {
+  return readFileSync(join(CHART, path), 'utf8');
 }

@@ -1,8 +1,10 @@
 import { Failure } from '@roost/core/failure';
 import { CannotStart } from '@roost/core/cannot-start';
 import { Misused, runMain } from '@roost/service/run';
+import { shutdownSignal } from '@roost/service/shutdown';
 import { stayApart } from './apart.ts';
 import { readConfig } from './config.ts';
+import { load } from './load.ts';
 import { tellStory } from './story.ts';
 
 const PATIENCE = { attemptMs: 2_000, settleMs: 30_000 };
@@ -14,11 +16,16 @@ await runMain(async () => {
       if (!(error instanceof Failure)) throw error;
       throw new CannotStart(`refused: ${error.message} (${error.reason})`, { cause: error });
     });
+  } else if (verb === 'load' && addresses.length === 2) {
+    const [pairs = 0, everyMs = 0] = addresses.map(Number);
+    if (!(pairs > 0 && everyMs > 0)) throw new Misused('say load <pairs> <milliseconds>');
+    await load({ config: readConfig(), pairs, everyMs, say }, shutdownSignal());
+    say('everything that was sent came, once and in its order');
   } else if (verb === 'apart' && addresses.length > 0) {
     await stayApart(addresses, PATIENCE);
     say(`as it should be, nobody can be reached of ${addresses.join(', ')}`);
   } else {
-    throw new Misused('say story, or apart <host:port>…');
+    throw new Misused('say story, load <pairs> <milliseconds>, or apart <host:port>…');
   }
 });
 
