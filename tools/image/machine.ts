@@ -22,16 +22,19 @@ export function folderOf(from: string, to: string): Entry[] {
     if (each.isDirectory()) return [{ path, mode: 0o755 }];
     const isProgram = (statSync(source).mode & 0o111) !== 0;
     const file = { path, mode: isProgram ? 0o755 : 0o644, bytes: readFileSync(source) };
-    return isProgram ? [file, ...librariesOf(source)] : [file];
+    if (!isProgram) return [file];
+    // Libraries of the folder's own are in it.
+    const own = relative(from);
+    return [file, ...librariesOf(source).filter(({ path: each }) => !each.startsWith(own))];
   });
 }
 
 /** Names, certificates of authorities, who there is: what programs look for besides themselves. */
-export function surroundings(): Entry[] {
+export function surroundings(user = 'nonroot', id = NONROOT): Entry[] {
   const certificates = '/etc/ssl/certs/ca-certificates.crt';
   return [
-    text('etc/passwd', `root:x:0:0::/:/none\nnonroot:x:${NONROOT}:${NONROOT}::/:/none\n`),
-    text('etc/group', `root:x:0:\nnonroot:x:${NONROOT}:\n`),
+    text('etc/passwd', `root:x:0:0::/:/none\n${user}:x:${id}:${id}::/:/none\n`),
+    text('etc/group', `root:x:0:\n${user}:x:${id}:\n`),
     text('etc/nsswitch.conf', 'hosts: files dns\n'),
     ...(existsSync(certificates) ? [text(certificates, readFileSync(certificates, 'utf8'))] : []),
     { path: 'tmp', mode: 0o1777 },

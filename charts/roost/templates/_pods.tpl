@@ -1,9 +1,9 @@
-{{/* What the restricted Pod Security Standard asks of a pod. */}}
+{{/* What the restricted Pod Security Standard asks of a pod that runs as this user. */}}
 {{- define "roost.podSecurity" -}}
 runAsNonRoot: true
-runAsUser: {{ .Values.pods.user }}
-runAsGroup: {{ .Values.pods.user }}
-fsGroup: {{ .Values.pods.user }}
+runAsUser: {{ . }}
+runAsGroup: {{ . }}
+fsGroup: {{ . }}
 seccompProfile:
   type: RuntimeDefault
 {{- end }}
@@ -16,9 +16,10 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{/* What all pods have in common. (list $ "qs") */}}
+{{/* What all pods have in common. (list $ "qs"), and a user where it has to be a certain one. */}}
 {{- define "roost.podSpec" -}}
 {{- $ := index . 0 -}}
+{{- $user := gt (len .) 2 | ternary (last .) $.Values.pods.user -}}
 {{- with $.Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
@@ -26,7 +27,7 @@ imagePullSecrets:
   {{- end }}
 {{- end }}
 securityContext:
-  {{- include "roost.podSecurity" $ | nindent 2 }}
+  {{- include "roost.podSecurity" (int64 $user) | nindent 2 }}
 {{- with $.Values.pods.priorityClass }}
 priorityClassName: {{ . }}
 {{- end }}

@@ -1,0 +1,81 @@
+import { spawn } from 'node:child_process';
+
+import { fetchTool } from '../chart/helm.ts';
+
+export interface Said {
+  readonly ok: boolean;
+  readonly out: string;
+  readonly all: string;
+}
+
+/** A cluster by its KUBECONFIG, and in it the namespace of a trial. */
+export class Cluster {
+  readonly namespace: string;
+  readonly #kubectl = fetchTool('kubectl');
+  readonly #helm = fetchTool('helm');
+
+  constructor(namespace: string) {
+    this.namespace = namespace;
+  }
+
+  /** What it printed; throws what it said where it failed. */
+  async kubectl(args: readonly string[], input?: string): Promise<string> {
+    return orThrow('kubectl', args, await this.tryKubectl(args, input));
+  }
+
+  async tryKubectl(args: readonly string[], input?: string): Promise<Said> {
+    return await run(this.#kubectl, ['--namespace', this.namespace, ...args], input);
+  }
+
+  async helm(args: readonly string[]): Promise<string> {
+    return orThrow('helm', args, await this.tryHelm(args));
+  }
+
+  async tryHelm(args: readonly string[]): Promise<Said> {
+    return await run(this.#helm, ['--namespace', this.namespace, ...args]);
+  }
+
+  /** An object, or a list of them. */
+  async get<T>(args: readonly string[]): Promise<T> {
+    return JSON.parse(await this.kubectl(['get', ...args, '--output', 'json'])) as T;
+  }
+}
+
+/** Asks over and over until there is an answer. */
+export async function until<T>(
+  what: string,
+  patienceMs: number,
+  ask: () => Promise<T | undefined>,
+): Promise<T> {
+  for (const end = Date.now() + patienceMs; ;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    if (Date.now() > end) throw new Error(`${what}: not within ${patienceMs / 1000} s`);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+  }
+}
+
+const TIMEOUT_MS = 15 * 60_000;
+
+async function run(program: string, args: readonly string[], input?: string): Promise<Said> {
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: TIMEOUT_MS });
+  let [out, all] = ['', ''];
+  child.stdout.on('data', (text: Buffer) => {
+    out += text.toString();
+    all += text.toString();
+  });
+  child.stderr.on('data', (text: Buffer) => (all += text.toString()));
+  // It may end before it has read everything.
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(input ?? '');
+  const status = await new Promise<number | null>((done) => {
+    child.once('error', () => done(null));
+    child.once('close', done);
+  });
+  return { ok: status === 0, out, all };
+}
+
+function orThrow(program: string, args: readonly string[], { ok, out, all }: Said): string {
+  if (ok) return out;
+  throw new Error(`${program} ${args.join(' ')}\n${all}`);
+}
