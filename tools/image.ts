@@ -23,7 +23,7 @@ const [verb, folder, ...rest] = positionals;
 
 if (verb === 'files' && folder !== undefined && rest.length === 0) await layOut(resolve(folder));
 else if (verb === 'servers' && folder === undefined) {
-  await packServers(resolve(values.out ?? join(root, 'dist')), save);
+  await packServers(resolve(values.out ?? join(root, '.cache/images')), save);
 } else if (verb === undefined) await pack();
 else {
   process.stderr.write('say nothing, servers, or: files <folder>\n');
@@ -31,8 +31,10 @@ else {
 }
 
 async function pack(): Promise<void> {
-  const { tag: reference = 'roost.local/roost:dev', out = join(root, 'dist/roost-image.tar') } =
-    values;
+  const {
+    tag: reference = 'roost.local/roost:dev',
+    out = join(root, '.cache/images/roost-image.tar'),
+  } = values;
   const temporary = mkdtempSync(join(tmpdir(), 'roost-image-'));
   try {
     await layOut(temporary);

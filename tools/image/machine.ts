@@ -25,7 +25,7 @@ export function folderOf(from: string, to: string): Entry[] {
     if (!isProgram) return [file];
     // Libraries of the folder's own are in it.
     const own = relative(from);
-    return [file, ...librariesOf(source).filter(({ path: each }) => !each.startsWith(own))];
+    return [file, ...librariesOf(source).filter((library) => !library.path.startsWith(own))];
   });
 }
 
@@ -50,7 +50,7 @@ export function once(entries: readonly Entry[]): Entry[] {
 
 function librariesOf(program: string): Entry[] {
   return [...linkedWith(program).matchAll(/(\/[^\s()]+) \(0x/g)].map(([, path = '']) =>
-    library(path),
+    libraryAt(path),
   );
 }
 
@@ -69,10 +69,10 @@ function linkedWith(program: string): string {
 function systemLibrary(name: string): Entry[] {
   const folder = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
   const path = ['/lib', '/usr/lib'].map((each) => join(each, folder, name)).find(existsSync);
-  return path === undefined ? [] : [library(path)];
+  return path === undefined ? [] : [libraryAt(path)];
 }
 
-function library(path: string): Entry {
+function libraryAt(path: string): Entry {
   return { path: relative(path), mode: 0o755, bytes: readFileSync(path) };
 }
 
