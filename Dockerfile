@@ -15,12 +15,20 @@ COPY --parents libs/*/package.json services/*/package.json e2e/package.json prot
 RUN --mount=type=cache,target=/root/.npm --mount=type=cache,target=/root/.local/share/pnpm \
     node tools/setup.mjs
 COPY . .
+
+# What Tilt runs: the sources, which it writes to while they run.
+FROM build AS development
+RUN chown -R 65532:65532 /src/libs /src/services
+USER 65532:65532
+ENTRYPOINT ["/usr/local/bin/node", "/src/tools/development.mjs"]
+
+FROM build AS bundles
 RUN --mount=type=cache,target=/root/.npm node tools/image.ts files /image
 
 # glibc, libstdc++ and certificates of authorities; no shell, no package manager.
 FROM ${BASE}
-COPY --from=build /usr/local/bin/node /usr/local/bin/node
-COPY --from=build /image/app /app
+COPY --from=bundles /usr/local/bin/node /usr/local/bin/node
+COPY --from=bundles /image/app /app
 ENV PATH=/app/bin:/usr/local/bin NODE_ENV=production
 # Nothing is written: the root may be mounted read-only.
 USER 65532:65532

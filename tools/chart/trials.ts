@@ -103,6 +103,8 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
   'pods.annotations': { value: { a: 'b' } },
   'pods.nodeSelector': { value: { a: 'b' } },
   'pods.tolerations': { value: [{ key: 'a', operator: 'Exists' }] },
+  'pods.readOnlyRoot': { value: false },
+  'pods.spreadOver': { value: ['topology.kubernetes.io/zone'] },
   'pods.user': { value: 10_001 },
   'pods.priorityClass': { value: 'high' },
   'tests.image': { value: 'images.example/tests:1' },

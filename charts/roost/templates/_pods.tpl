@@ -11,7 +11,7 @@ seccompProfile:
 {{/* And of a container. */}}
 {{- define "roost.containerSecurity" -}}
 allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
+readOnlyRootFilesystem: {{ .Values.pods.readOnlyRoot }}
 capabilities:
   drop: [ALL]
 {{- end }}
@@ -41,9 +41,9 @@ tolerations:
 {{- end }}
 {{- end }}
 
-{{/* Replicas are apart: on other nodes, in other zones. */}}
+{{/* Replicas are apart. (list $ "qs") */}}
 {{- define "roost.spread" -}}
-{{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+{{- range (index . 0).Values.pods.spreadOver }}
 - maxSkew: 1
   topologyKey: {{ . }}
   whenUnsatisfiable: ScheduleAnyway
