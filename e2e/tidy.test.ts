@@ -98,8 +98,8 @@ const allowed: Record<string, { readonly ours: string; readonly doors: string }>
   'services/probe': { ours: 'client core proto rpc service', doors: 'zod' },
   'services/edge': { ours: 'core proto rpc service', doors: 'zod' },
   e2e: {
-    ours: `as aas qs ds homeserver chat client bus core crypto identity mls postgres proto rpc
-      service testing tokens`,
+    ours: `as aas qs ds federation-gateway homeserver chat client bus core crypto federation
+      identity mls postgres proto rpc service testing tokens`,
     doors: 'esbuild pg puppeteer-core',
   },
 };
