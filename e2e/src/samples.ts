@@ -35,7 +35,7 @@ export const RULES = Object.entries(
 );
 
 /** What clients call. */
-export const OUTSIDE = RULES.filter(([, { caller }]) => !/SERVICE|OPERATOR/.test(caller));
+export const OUTSIDE = RULES.filter(([, { caller }]) => !/SERVICE|OPERATOR|PEER/.test(caller));
 export const STREAMS = /\/Listen(Direct)?$/;
 
 /** The kind of proof that a caller makes. */

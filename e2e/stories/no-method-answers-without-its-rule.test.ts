@@ -30,7 +30,7 @@ import { type Heard, type RawCall, Wire } from '@roost/e2e/wire';
 import { World } from '@roost/e2e/world';
 import { makeProof } from '@roost/identity/proof';
 
-const INSIDE = RULES.filter(([, { caller }]) => /SERVICE|OPERATOR/.test(caller));
+const INSIDE = RULES.filter(([, { caller }]) => /SERVICE|OPERATOR|PEER/.test(caller));
 const COSTLY = OUTSIDE.filter(([, { token }]) => token !== 'TOKEN_CLASS_EXEMPT');
 const FREE = OUTSIDE.filter(([, { token }]) => token === 'TOKEN_CLASS_EXEMPT');
 const SIGNED = OUTSIDE.filter(([, { caller }]) => caller !== 'CALLER_ANYONE');

@@ -23,10 +23,14 @@ export async function guard(order: Guard, stop: Promise<unknown>): Promise<void>
     await Promise.race([sleep(ms), stopped]);
   };
   let known = await hashOf(order.certificates);
+  let seen = known;
   while (!stopping.signal.aborted) {
     await pause(order.lookEveryMs);
     const found = await hashOf(order.certificates);
-    if (stopping.signal.aborted || found === undefined || found === known) continue;
+    // A file that is being written is another one at the next look.
+    const isSettled = found === seen;
+    seen = found;
+    if (stopping.signal.aborted || found === undefined || !isSettled) continue;
     known ??= found;
     if (found === known) continue;
     await pause(Math.random() * order.spreadMs);
