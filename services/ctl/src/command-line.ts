@@ -20,9 +20,10 @@ Orders for a homeserver. Where it is:
                                               folder has an authority already, new ones are signed by it
   provision --plan <file>                     in a pod of Kubernetes: make the Secrets of a plan (the chart's)
                                               that are not there, and renew certificates that are due
-  nats-config [--prefix <name>] [--routes <host:port,…>] [--out <file>]
+  nats-config [--prefix <name>] [--routes <host:port,…>] [--federation] [--out <file>]
                                               the configuration of a NATS server for a homeserver; passwords
-                                              come from its environment (NATS_PASSWORD_AS, _DS, _QS)
+                                              come from its environment (NATS_PASSWORD_AS, _DS, _QS, and with
+                                              --federation _FEDERATION_GATEWAY)
   --help                                      this text
 `;
 
@@ -41,6 +42,7 @@ export type Command =
       readonly kind: 'nats-config';
       readonly prefix: string;
       readonly routes: readonly string[];
+      readonly isFederated: boolean;
       readonly file: string | undefined;
     };
 
@@ -126,7 +128,7 @@ function commandOf(values: Values, words: string[]): Command {
 /** What the chart has done. */
 function chartOrderOf(
   verb: string,
-  { plan, prefix = 'roost', routes, out }: Values,
+  { plan, prefix = 'roost', routes, federation: isFederated = false, out }: Values,
 ): Command | undefined {
   if (verb === 'provision') {
     if (plan === undefined) throw new Misused('say which plan: --plan <file>');
@@ -136,7 +138,8 @@ function chartOrderOf(
   if (!/^[A-Za-z0-9_-]{1,32}$/.test(prefix)) {
     throw new Misused('--prefix: give letters, digits, - and _');
   }
-  return { kind: 'nats-config', prefix, routes: routes?.split(',') ?? [], file: out };
+  const servers = routes?.split(',') ?? [];
+  return { kind: 'nats-config', prefix, routes: servers, isFederated, file: out };
 }
 
 function parse(args: readonly string[]) {
@@ -155,6 +158,7 @@ function parse(args: readonly string[]) {
         plan: { type: 'string' },
         prefix: { type: 'string' },
         routes: { type: 'string' },
+        federation: { type: 'boolean' },
         help: { type: 'boolean' },
       },
     }),

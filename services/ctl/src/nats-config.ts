@@ -4,18 +4,23 @@ export interface NatsOrder {
   readonly prefix: string;
   /** `host:port` of each server's cluster port; none where it stands alone. */
   readonly routes: readonly string[];
+  /** Whether the gateway to other homeservers is there. */
+  readonly isFederated: boolean;
 }
 
 const PAYLOAD_BYTES_MAX = 8 << 20;
 
 /**
  * What a NATS server of a homeserver is told, in its own format: who may do what, nothing on disk. Passwords are not
- * in it: the server takes them from its environment (NATS_PASSWORD_AS, _DS, _QS).
+ * in it: the server takes them from its environment (NATS_PASSWORD_AS, _DS, _QS, _FEDERATION_GATEWAY).
  */
-export function natsConfigOf({ prefix, routes }: NatsOrder): string {
-  const users = Object.entries(natsPermissions(prefix)).map(([user, permissions]) => ({
-    ...{ user, password: `$NATS_PASSWORD_${user.toUpperCase()}`, permissions },
-  }));
+export function natsConfigOf({ prefix, routes, isFederated }: NatsOrder): string {
+  const users = Object.entries(natsPermissions(prefix))
+    .filter(([user]) => isFederated || user !== 'federation-gateway')
+    .map(([user, permissions]) => {
+      const variable = `NATS_PASSWORD_${user.toUpperCase().replaceAll('-', '_')}`;
+      return { user, password: `$${variable}`, permissions };
+    });
   const cluster = {
     ...{ name: 'roost', listen: '0.0.0.0:6222', no_advertise: true },
     routes: routes.map((each) => `nats-route://${each}`),
@@ -29,5 +34,5 @@ export function natsConfigOf({ prefix, routes }: NatsOrder): string {
     ...(routes.length === 0 ? {} : { cluster }),
   };
   // A variable counts only where it stands without quotes.
-  return JSON.stringify(config, undefined, 2).replaceAll(/"(\$NATS_PASSWORD_[A-Z]+)"/g, '$1');
+  return JSON.stringify(config, undefined, 2).replaceAll(/"(\$NATS_PASSWORD_[A-Z_]+)"/g, '$1');
 }
