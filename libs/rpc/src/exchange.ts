@@ -1,9 +1,11 @@
+import type { X509Certificate } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { Readable } from 'node:stream';
 
 import { concat } from '@roost/core/bytes';
 
+import { shownOn } from './certificate.ts';
 import { CORS_ALLOWED_HEADERS, CORS_EXPOSED_HEADERS, CORS_MAX_AGE_SECONDS } from './cors.ts';
 import { frame, trailerFrame, trailersOf } from './frames.ts';
 import type { CallStatus } from './status.ts';
@@ -19,6 +21,8 @@ export interface Exchange {
   readonly address: string;
   /** Who calls, where a certificate said it. */
   readonly caller?: string | undefined;
+  /** The certificate that was shown on this connection, whoever signed it. */
+  readonly shown?: () => X509Certificate | undefined;
   readonly body: Readable;
   /** Sends one message; waits where the receiver is slower than we are. */
   send(message: Uint8Array): Promise<void>;
@@ -62,6 +66,7 @@ export function exchangeOfStream(
     headers,
     address: stream.session?.socket.remoteAddress ?? '',
     caller,
+    shown: () => shownOn(stream.session?.socket),
     body: stream,
     onGone: (run: () => void) => {
       stream.once('close', () => {

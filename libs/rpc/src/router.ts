@@ -1,20 +1,19 @@
 import { assert, BrokenInvariant } from '@roost/core/assert';
 import { Failure } from '@roost/core/failure';
-import { type Domain, parseDomain } from '@roost/core/ids';
 import { TokenClass } from '@roost/proto/roost/access/v1/access';
 
 import { assertPaid, type CallerName, isReachable, TOKEN_CLASS_HEADER } from './access.ts';
 import { type Bucket, limitAddress, type Limiter } from './address-limit.ts';
-import { GATEWAY, SOURCE_HEADER } from './destination.ts';
+import { arrivingOf } from './arriving.ts';
 import { messagesIn, readMessage, readRequest } from './body.ts';
-import { PROOF_METADATA } from './call.ts';
 import type { Exchange } from './exchange.ts';
-import { fromBase64 } from './frames.ts';
+import { GATEWAY } from './destination.ts';
 import { answerHealth, HEALTH_PATH, type Health } from './health.ts';
 import { observeCall, type ObservedCall, openedBy, UNKNOWN_METHOD, unobserved } from './observe.ts';
 import { REFLECTION_PATHS, type Reflection } from './reflection.ts';
 import { type BoundMethod, type Incoming, type ServiceBinding, unknownMethod } from './service.ts';
 import { type CallStatus, CODES, INTERNAL, OK, statusOf, TOO_LATE } from './status.ts';
+import { timeoutMs } from './timeout.ts';
 
 /** The part of a logger that is used here (pino's shape). */
 export interface Log {
@@ -175,13 +174,12 @@ export class Router {
     }
     // What a call costs is asked for before any of its bytes are read.
     await this.#charge(exchange, signal, method);
+    const arriving = arrivingOf(exchange, this.#callerOf(exchange), signal);
+    using _ = await method.admit?.(arriving);
     const incoming: Incoming = {
-      request: await readRequest(exchange.body, method),
-      proof: proofIn(exchange),
-      caller: this.#callerOf(exchange),
-      signal,
+      ...arriving,
+      request: await this.#read(exchange, deadline, method),
       deadlineMs: this.#unaryMsOf(exchange),
-      source: this.#callerOf(exchange) === GATEWAY ? sourceIn(exchange) : undefined,
     };
     if (method.kind === 'unary') return method.answer(incoming);
     // A stream may last; only its request had to come in time.
@@ -191,6 +189,17 @@ export class Router {
       if (signal.aborted) break;
     }
     return undefined;
+  }
+
+  /** Whoever sends it slowly does not have the time that its answer may take. */
+  async #read(exchange: Exchange, deadline: Deadline, method: BoundMethod): Promise<Uint8Array> {
+    const { bodyMs } = method;
+    if (bodyMs === undefined) return await readRequest(exchange.body, method);
+    const [begun, unaryMs] = [performance.now(), this.#unaryMsOf(exchange)];
+    deadline.set(Math.min(bodyMs, unaryMs));
+    const request = await readRequest(exchange.body, method);
+    deadline.set(Math.max(0, unaryMs - (performance.now() - begun)));
+    return request;
   }
 
   async #charge(
@@ -261,33 +270,3 @@ function loggable(error: unknown): object {
 }
 
 const FRAMES_MAX = 8;
-
-function proofIn({ headers }: Exchange): Uint8Array | undefined {
-  const value = headers[PROOF_METADATA];
-  if (value === undefined) return undefined;
-  const bytes = typeof value === 'string' ? fromBase64(value) : undefined;
-  if (bytes === undefined) throw new Failure('MALFORMED', `${PROOF_METADATA}: is not base64`);
-  return bytes;
-}
-
-function sourceIn({ headers }: Exchange): Domain | undefined {
-  const value = headers[SOURCE_HEADER];
-  return typeof value === 'string' ? parseDomain(value, SOURCE_HEADER) : undefined;
-}
-
-const UNIT_MS: Readonly<Record<string, number>> = {
-  H: 3_600_000,
-  M: 60_000,
-  S: 1_000,
-  m: 1,
-  u: 0.001,
-  n: 0.000_001,
-};
-
-/** `grpc-timeout`: up to eight digits and a unit; anything else is no timeout. */
-function timeoutMs(header: string | readonly string[] | undefined): number | undefined {
-  const match = typeof header === 'string' ? /^([0-9]{1,8})([HMSmun])$/.exec(header) : null;
-  const unit = UNIT_MS[match?.[2] ?? ''];
-  if (match === null || unit === undefined) return undefined;
-  return Math.min(Number(match[1]) * unit, 2 ** 31 - 1);
-}

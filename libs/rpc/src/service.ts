@@ -1,3 +1,5 @@
+import type { X509Certificate } from 'node:crypto';
+
 import { assert } from '@roost/core/assert';
 import { Failure } from '@roost/core/failure';
 import type { ClientId, Domain, QsClientId, QsUserId } from '@roost/core/ids';
@@ -6,6 +8,7 @@ import type { Crypto } from '@roost/crypto/crypto';
 import { assertFresh, parseProof, type ProofKind, verifyProof } from '@roost/identity/proof';
 import { Caller, type Rule } from '@roost/proto/roost/access/v1/access';
 
+import type { Arriving } from './arriving.ts';
 import { type CallerName, isReachable, requestBytesMaxOf, requireRule } from './access.ts';
 import { destinationOf, type Forward, GATEWAY, wayTo } from './destination.ts';
 import {
@@ -45,8 +48,10 @@ export interface CallContext {
   /** Aborted when the caller has gone, its deadline has passed, or the server closes. */
   readonly signal: AbortSignal;
   readonly caller: CallerName;
-  /** The homeserver whose user asks; `undefined` for our own. */
+  /** The homeserver whose user asks; `undefined` for our own. Of a peer's call, what that says that it is. */
   readonly source: Domain | undefined;
+  /** What a peer's gateway showed that it holds the key of; who signed it was not looked at. */
+  readonly certificate: X509Certificate | undefined;
 }
 
 type Handler<M extends MethodDefinition> = (
@@ -73,22 +78,20 @@ export interface BindOptions {
   readonly crypto: Crypto;
   /** How requests get to the homeservers that they are for; absent where none but this is reached. */
   readonly forward?: Forward | undefined;
+  /** Lets a call in over the wire before a byte of its request is read, and is told when it has ended. */
+  readonly admit?: ((call: Arriving) => Promise<Disposable>) | undefined;
+  /** How long a request may take to arrive. */
+  readonly bodyMs?: number | undefined;
 }
 
 /** A call as it came in. */
-export interface Incoming {
+export interface Incoming extends Arriving {
   readonly request: Uint8Array;
-  /** The metadata `roost-proof-bin`, decoded from base64. */
-  readonly proof: Uint8Array | undefined;
-  readonly caller: CallerName;
-  readonly signal: AbortSignal;
   /** What is left of the time that the caller gave, where it gave one. */
   readonly deadlineMs?: number | undefined;
-  /** Whose request the gateway brings. */
-  readonly source?: Domain | undefined;
 }
 
-interface Answering {
+interface Answering extends Pick<BindOptions, 'admit' | 'bodyMs'> {
   readonly path: string;
   readonly rule: Rule;
   readonly requestBytesMax: number;
@@ -179,11 +182,12 @@ function bindMethod(
     return { request, destination, forward, proof, source };
   };
   const handle = (call: Incoming, { request, proof, source }: Opened): unknown => {
-    const { signal, caller } = call;
-    return handler(request, { path, rule, proof, signal, caller, source });
+    const { signal, caller, certificate } = call;
+    return handler(request, { path, rule, proof, signal, caller, source, certificate });
   };
 
-  const common = { path, rule, requestBytesMax: requestBytesMaxOf(rule) };
+  const { admit, bodyMs } = options;
+  const common = { path, rule, requestBytesMax: requestBytesMaxOf(rule), admit, bodyMs };
   if (!method.responseStream) {
     const answer = async (call: Incoming): Promise<Uint8Array> => {
       const opened = await open(call);
@@ -217,6 +221,7 @@ interface Opened {
 
 /** Whose request it is, where the gateway brings one of another homeserver's; it always says. */
 function sourceOf(rule: Rule, { caller, source }: Incoming): Domain | undefined {
+  if (caller === 'peer') return source;
   if (caller !== GATEWAY || !rule.federated) return undefined;
   if (source !== undefined) return source;
   throw unauthenticated('a request that comes by the gateway is of a homeserver');
