@@ -68,6 +68,9 @@ export const natsVariables = {
   ROOST_NATS_CA: path.optional(),
 };
 
+/** Where the homeserver's own gateway is; absent where other homeservers are not reached. */
+export const federationVariables = { ROOST_FEDERATION_ADDRESS: addresses.optional() };
+
 const natsSchema = z.object(natsVariables);
 
 export function natsConfig(read: z.output<typeof natsSchema>) {

@@ -1,8 +1,10 @@
 import { NatsBell } from '@roost/bus/nats-bell';
+import { connectGateway, type GatewayConnection } from '@roost/rpc/gateway';
 import { type Environment, oneOf, readEnvironment } from '@roost/service/config';
 import { openNats } from '@roost/service/nats';
-import type { ServiceProgram } from '@roost/service/process';
+import type { Connection, ServiceProgram } from '@roost/service/process';
 import {
+  federationVariables,
   natsConfig,
   natsVariables,
   processConfig,
@@ -14,6 +16,7 @@ import { DIRECT_QUEUE_LIMITS, migrations, openAs } from './service.ts';
 const schema = z.object({
   ...processVariables,
   ...natsVariables,
+  ...federationVariables,
   ROOST_REGISTRATION: oneOf('open', 'invite').default('invite'),
 });
 
@@ -22,12 +25,18 @@ function readConfig(environment: Environment) {
   return {
     ...processConfig(read),
     nats: natsConfig(read),
+    gatewayAddresses: read.ROOST_FEDERATION_ADDRESS,
     registration: read.ROOST_REGISTRATION,
   };
 }
 
 type Config = ReturnType<typeof readConfig>;
-type Connections = { readonly nats: Awaited<ReturnType<typeof openNats>> };
+
+interface Connections extends Readonly<Record<string, Connection>> {
+  readonly nats: Awaited<ReturnType<typeof openNats>>;
+  /** Absent where other homeservers are not reached. */
+  readonly 'federation-gateway'?: GatewayConnection;
+}
 
 /** The AS as a program of its own. */
 export const program: ServiceProgram<Config, Connections> = {
@@ -35,11 +44,14 @@ export const program: ServiceProgram<Config, Connections> = {
   migrations,
   secrets: ['as'],
   readConfig,
-  connect: async ({ nats }, { log }) => ({ nats: await openNats('as', nats, log) }),
-  async open({ domain, registration }, basics, { nats }) {
+  async connect({ domain, nats, gatewayAddresses: to }, { log, tls }) {
+    const open = { nats: await openNats('as', nats, log) };
+    return to ? { ...open, 'federation-gateway': connectGateway(to, domain, tls) } : open;
+  },
+  async open({ domain, registration }, basics, { nats, 'federation-gateway': gateway }) {
     const secretKey = await basics.secret('as');
     const bell = new NatsBell(nats, { service: 'as', secretKey });
     const config = { domain, registration, directQueue: DIRECT_QUEUE_LIMITS, secretKey };
-    return await openAs(config, { ...basics, bell });
+    return await openAs(config, { ...basics, bell, forward: gateway?.forward });
   },
 };

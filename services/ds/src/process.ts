@@ -1,9 +1,11 @@
 import { NatsBell } from '@roost/bus/nats-bell';
 import { NatsBus } from '@roost/bus/nats-bus';
+import { connectGateway, type GatewayConnection } from '@roost/rpc/gateway';
 import { type Environment, integer, readEnvironment } from '@roost/service/config';
 import { openNats } from '@roost/service/nats';
-import type { ServiceProgram } from '@roost/service/process';
+import type { Connection, ServiceProgram } from '@roost/service/process';
 import {
+  federationVariables,
   natsConfig,
   natsVariables,
   processConfig,
@@ -17,6 +19,7 @@ import { migrations, openDs } from './service.ts';
 const schema = z.object({
   ...processVariables,
   ...natsVariables,
+  ...federationVariables,
   ROOST_INCARNATION: integer(1, 2 ** 32 - 1),
   ROOST_OUTBOX_ROWS: integer(1, 100_000_000).default(dsDefaults.limits.outboxRowsMax),
   ROOST_OUTBOX_MEGABYTES: integer(1, 1_000_000).default(dsDefaults.limits.outboxBytesMax / 2 ** 20),
@@ -27,6 +30,7 @@ function readConfig(environment: Environment) {
   return {
     ...processConfig(read),
     nats: natsConfig(read),
+    gatewayAddresses: read.ROOST_FEDERATION_ADDRESS,
     incarnation: read.ROOST_INCARNATION,
     outbox: {
       outboxRowsMax: read.ROOST_OUTBOX_ROWS,
@@ -36,7 +40,12 @@ function readConfig(environment: Environment) {
 }
 
 type Config = ReturnType<typeof readConfig>;
-type Connections = { readonly nats: Awaited<ReturnType<typeof openNats>> };
+
+interface Connections extends Readonly<Record<string, Connection>> {
+  readonly nats: Awaited<ReturnType<typeof openNats>>;
+  /** Absent where other homeservers are not reached. */
+  readonly 'federation-gateway'?: GatewayConnection;
+}
 
 /** The DS as a program of its own; `faults` is where it may be made to fail. */
 export function programOf(faults?: Faults): ServiceProgram<Config, Connections> {
@@ -45,8 +54,12 @@ export function programOf(faults?: Faults): ServiceProgram<Config, Connections> 
     migrations,
     secrets: ['transport', 'hub'],
     readConfig,
-    connect: async ({ nats }, { log }) => ({ nats: await openNats('ds', nats, log) }),
-    async open({ domain, incarnation, outbox }, basics, { nats }) {
+    async connect({ domain, nats, gatewayAddresses: to }, { log, tls }) {
+      const open = { nats: await openNats('ds', nats, log) };
+      return to ? { ...open, 'federation-gateway': connectGateway(to, domain, tls) } : open;
+    },
+    async open({ domain, incarnation, outbox }, basics, to) {
+      const { nats } = to;
       const [transportKey, hubKey] = [await basics.secret('transport'), await basics.secret('hub')];
       return await openDs(
         { domain, ...dsDefaults, limits: { ...dsDefaults.limits, ...outbox } },
@@ -56,6 +69,7 @@ export function programOf(faults?: Faults): ServiceProgram<Config, Connections> 
             bus: new NatsBus(nats, transportKey),
             bell: new NatsBell(nats, { service: 'ds', secretKey: hubKey }),
           },
+          forward: to['federation-gateway']?.forward,
           ...(faults === undefined ? {} : { faults }),
         },
       );

@@ -196,7 +196,7 @@ test('a published package is left as it is, and a claimed one does not come back
   await expect(stealing).rejects.toEqual(refused('ALREADY_EXISTS'));
 });
 
-test('new last-resort packages replace the earlier ones; several take turns by hub', async () => {
+test('new last-resort packages replace the earlier ones; of several one goes to one homeserver', async () => {
   const { token, client } = await owner();
   await publish(client, [await addPackage({ isLastResort: true })]);
   const [second, third] = [

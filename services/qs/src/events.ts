@@ -14,6 +14,8 @@ export interface QsEvents {
     readonly lost: number;
     readonly silenced: number;
   }): void;
+  /** What came from other hubs faster than a queue takes it; they come back with it. */
+  limited(count: number): void;
   /** A batch was not stored: the DS sends it again. */
   receiveFailed(): void;
   /** Events were put aside. */
@@ -41,6 +43,7 @@ export function qsEvents(log: Log): QsEvents {
       if (refused > 0) log.debug({ count: refused }, 'recipients without a bound handle');
       if (lost > 0) log.debug({ count: lost }, 'events for full queues');
     },
+    limited: (deliveries) => count.deliveries({ outcome: 'limited' }, deliveries),
     receiveFailed: () => count.batches({ outcome: 'failed' }),
     buried({ undecodable, gap }) {
       count.deadLetters({ kind: 'undecodable' }, undecodable);
@@ -77,7 +80,7 @@ function counters() {
       outcome: ['stored', 'failed'],
     }),
     deliveries: counter('roost_qs_deliveries_total', 'Messages to recipients, by outcome.', {
-      outcome: ['stored', 'silenced', 'refused', 'lost'],
+      outcome: ['stored', 'silenced', 'refused', 'lost', 'limited'],
     }),
     deadLetters: counter('roost_qs_dead_letters_total', 'Events that were put aside, by kind.', {
       kind: ['undecodable', 'gap'],

@@ -12,6 +12,7 @@ export class SecretKeys {
   readonly #ratchetKey: Uint8Array;
   readonly #markKey: Uint8Array;
   readonly #claimKey: Uint8Array;
+  readonly #limitKey: Uint8Array;
 
   constructor(crypto: Crypto, secretKey: Uint8Array) {
     assert(secretKey.length === 32, 'the secret key of the QS has 32 bytes');
@@ -21,6 +22,7 @@ export class SecretKeys {
     this.#ratchetKey = derive('ratchet');
     this.#markKey = derive('mark');
     this.#claimKey = derive('claim');
+    this.#limitKey = derive('limit');
   }
 
   sealRatchet(clientId: bigint, state: Uint8Array): Uint8Array {
@@ -39,6 +41,14 @@ export class SecretKeys {
       this.#markKey,
       encode((writer) => writeScoped(writer.text(source), groupId)),
     );
+  }
+
+  /**
+   * What a queue is called where deliveries are counted: by its handle, and not by its client, so that no hub
+   * learns from a limit which handles are of one.
+   */
+  limitTag(handle: Uint8Array): Uint8Array {
+    return this.#crypto.hmacSha256(this.#limitKey, handle);
   }
 
   claimTag(tokenHash: Uint8Array, groupId: GroupId): Uint8Array {

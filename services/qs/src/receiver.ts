@@ -33,12 +33,16 @@ import type { Listeners } from './listeners.ts';
 import type { Entry, QueueWriter, Stored } from './queue-writer.ts';
 import type { Pusher, PushKeys } from './pusher.ts';
 import type { Records } from './records.ts';
+import type { QueueLimits } from './queue-limits.ts';
 import { Shown } from './shown.ts';
 import { findRecipients } from './store/handles.ts';
 import { bury, findMarks, moveMarks, type DeadLetter } from './store/marks.ts';
+import { admit } from './throttle.ts';
 
 export interface ReceiverPorts {
-  readonly records: Pick<Records, 'assertHub'>;
+  readonly records: Pick<Records, 'assertHub' | 'isHere'>;
+  /** What other hubs deliver is counted by this. */
+  readonly queueLimits?: QueueLimits | undefined;
   readonly database: Database;
   readonly crypto: Crypto;
   readonly clock: Clock;
@@ -82,7 +86,11 @@ export class Receiver {
       throw new Failure('FEDERATION_DENIED', 'a hub delivers for its own groups alone');
     }
     const groups = this.#groupsOf(source, events);
-    const opened = events.map((event) => this.#open(event, groups));
+    const opened = await this.#admitted(
+      source,
+      groups,
+      events.map((event) => this.#open(event, groups)),
+    );
     const shown = new Shown(opened);
     const outcome = await shown.storing(() => this.#attempt(source, groups, opened));
     this.#ports.events.stored(outcome.counts);
@@ -105,6 +113,19 @@ export class Receiver {
       mark: outcome.marks.get(key) ?? read.get(toHex(tag)) ?? firstPair,
     }));
     return encodeBusAnswer({ marks, gone: outcome.gone });
+  }
+
+  /** All that our own hub sends; of other hubs', what their queues have room for now. */
+  async #admitted(
+    source: Domain,
+    groups: ReadonlyMap<string, Group>,
+    opened: readonly OpenedEvent[],
+  ): Promise<readonly OpenedEvent[]> {
+    const { records, queueLimits, events } = this.#ports;
+    if (queueLimits === undefined || records.isHere(source)) return opened;
+    const admitted = await admit({ ...this.#ports, queueLimits }, source, groups, opened);
+    events.limited(admitted.limited);
+    return admitted.opened;
   }
 
   #groupsOf(source: Domain, events: readonly BusEvent[]): Map<string, Group> {

@@ -92,9 +92,13 @@ export class Records {
     if (!this.#home.isFederated) this.assertHere(domain);
   }
 
+  isHere(domain: Domain): boolean {
+    return domain === this.#home.domain;
+  }
+
   /** Refuses what belongs to another homeserver. */
   assertHere(domain: Domain): void {
-    if (domain !== this.#home.domain) {
+    if (!this.isHere(domain)) {
       throw new Failure('FEDERATION_DENIED', 'federation is not configured');
     }
   }

@@ -1,4 +1,5 @@
 import type { Bell, Bus } from '@roost/bus/ports';
+import { assert } from '@roost/core/assert';
 import { sleep, type Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Database } from '@roost/postgres/database';
@@ -13,6 +14,7 @@ import { SecretKeys } from './keys.ts';
 import { Listeners } from './listeners.ts';
 import { Pusher } from './pusher.ts';
 import type { Push } from './push.ts';
+import type { QueueLimits } from './queue-limits.ts';
 import { QueueWriter } from './queue-writer.ts';
 import { Receiver } from './receiver.ts';
 import { Records } from './records.ts';
@@ -33,6 +35,8 @@ export interface QsPorts {
   readonly transportKey: Uint8Array;
   /** How requests get to other homeservers; absent where none is reached, and none delivers here. */
   readonly forward?: Forward | undefined;
+  /** Counts what other hubs deliver; given with `forward`. */
+  readonly queueLimits?: QueueLimits | undefined;
 }
 
 export interface QsService {
@@ -47,7 +51,11 @@ export const migrations = new URL('../migrations/', import.meta.url);
 
 /** Starts the queuing service on a database that is migrated. */
 export async function openQs(config: QsConfig, ports: QsPorts): Promise<QsService> {
-  const { database, crypto, clock, bus, bell, push, transportKey, forward } = ports;
+  const { database, crypto, clock, bus, bell, push, transportKey, forward, queueLimits } = ports;
+  assert(
+    (forward === undefined) === (queueLimits === undefined),
+    'what other hubs deliver is counted, if any do',
+  );
   const { domain } = config;
   const limits = { ...defaultLimits, ...config.limits };
   const events = qsEvents(ports.log);
@@ -60,7 +68,7 @@ export async function openQs(config: QsConfig, ports: QsPorts): Promise<QsServic
 
   const pusher = new Pusher({ database, crypto, listeners, push, events, limits });
 
-  const receiver = new Receiver({ ...common, pusher, transportKey, events, records });
+  const receiver = new Receiver({ ...common, pusher, transportKey, events, records, queueLimits });
   const served = bus.serve(async (batch) => {
     try {
       return await receiver.receive(batch);

@@ -27,9 +27,11 @@ import { clientOf, connect, type Channel, type Client, type Transport } from '@r
 import type { Outgoing } from '@roost/rpc/call';
 import type { Forward } from '@roost/rpc/destination';
 import { serve } from '@roost/rpc/server';
+import type { ServiceBinding } from '@roost/rpc/service';
 import { TestClock } from '@roost/testing/clock';
 import { freshDatabase } from '@roost/testing/postgres';
 import type { Push } from './push.ts';
+import type { QueueLimits } from './queue-limits.ts';
 import { memoryLog } from './log.fixture.ts';
 import { RecordingPush } from './push.fixture.ts';
 import { migrations, openQs, type QsLimits } from './service.ts';
@@ -69,6 +71,7 @@ export interface World extends AsyncDisposable {
   readonly bell: Bell;
   readonly client: Client<typeof QueueServiceDefinition>;
   readonly logged: object[];
+  readonly bindings: readonly ServiceBinding[];
   /** What sends the very bytes of the last unary call again. */
   lastCall(): () => Promise<Uint8Array>;
   /** Stops the service and starts it again on the same database. */
@@ -79,13 +82,13 @@ export interface World extends AsyncDisposable {
 export async function openWorld(
   limits: Partial<QsLimits> = {},
   push: Push = new RecordingPush(),
-  forward?: Forward,
+  federation: Federation = {},
 ): Promise<World> {
   const fresh = await freshDatabase(migrations);
   const database = new CountingDatabase(fresh.config, 10);
   const clock = new TestClock(Date.now());
   const logged: object[] = [];
-  const options = { limits, push, forward };
+  const options = { limits, push, ...federation };
   const world = await start(database, clock, logged, options);
   return Object.assign(world, {
     async restart() {
@@ -100,25 +103,30 @@ export async function openWorld(
   });
 }
 
+/** What lets other homeservers in. */
+export interface Federation {
+  readonly forward?: Forward | undefined;
+  readonly queueLimits?: QueueLimits | undefined;
+}
+
 /** Another replica over the same database. */
 export async function openReplica({ database, clock }: World, wires: Pick<World, 'bus' | 'bell'>) {
   return await start(database, clock, [], { limits: {}, push: new RecordingPush(), ...wires });
 }
 
-interface StartOptions extends Partial<Pick<World, 'bus' | 'bell'>> {
+interface StartOptions extends Federation, Partial<Pick<World, 'bus' | 'bell'>> {
   readonly limits: Partial<QsLimits>;
   readonly push: Push;
-  readonly forward?: Forward | undefined;
 }
 
 async function start(
   database: CountingDatabase,
   clock: TestClock,
   logged: object[],
-  { limits, push, forward, bus = new MemoryBus(), bell = new MemoryBell() }: StartOptions,
+  { bus = new MemoryBus(), bell = new MemoryBell(), limits, ...given }: StartOptions,
 ) {
   const [log, config] = [memoryLog(logged), { domain, secretKey, limits }];
-  const ports = { database, crypto, clock, log, bus, bell, push, transportKey, forward };
+  const ports = { database, crypto, clock, log, bus, bell, transportKey, ...given };
   const { bindings, close: closeQs } = await openQs(config, ports);
   const listen = { host: '127.0.0.1', port: 0 };
   const server = await serve({ listen, bindings, callers: 'edge', gate: async () => {}, log });
@@ -139,7 +147,7 @@ async function start(
     channel.close();
     await server.close(0);
   };
-  return { database, clock, bus, bell, client, logged, lastCall, close };
+  return { database, clock, bus, bell, client, logged, bindings, lastCall, close };
 }
 
 export interface TestUser {

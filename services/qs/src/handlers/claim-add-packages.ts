@@ -1,7 +1,7 @@
 import { bindingOf } from '@roost/bus/queue-config';
 import { equal } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
-import { GroupId, parseDomain } from '@roost/core/ids';
+import { type Domain, GroupId, parseDomain } from '@roost/core/ids';
 import { decodeAll, encode } from '@roost/core/tls';
 import type { Executor } from '@roost/postgres/executor';
 import type { Entry } from '../queue-writer.ts';
@@ -31,6 +31,8 @@ interface Claim {
   readonly claimId: Uint8Array;
   readonly tokenHash: Uint8Array;
   readonly groupId: GroupId;
+  /** The homeserver of whoever claims. */
+  readonly requester: Domain;
 }
 
 interface Chosen {
@@ -48,12 +50,13 @@ interface AnsweredClaim {
 
 export function claimAddPackages(deps: Dependencies): QueueHandlers['claimAddPackages'] {
   const { database, crypto, records } = deps;
-  return async (request) => {
+  return async (request, { source }) => {
     records.assertHere(parseDomain(request.ownerDomain, 'owner_domain'));
     const claim: Claim = {
       claimId: parseBytes(request.claimId, 16, 'claim_id'),
       tokenHash: crypto.sha256(parseBytes(request.friendshipToken, 32, 'friendship_token')),
       groupId: GroupId.parse(request.groupId, 'group_id'),
+      requester: source ?? deps.domain,
     };
     records.assertHub(claim.groupId.domain);
 
@@ -104,7 +107,7 @@ async function choose(
   );
   const isServed = new Set(taken.map(({ clientId }) => clientId));
   const others = clients.filter((clientId) => !isServed.has(clientId));
-  const [pick = 0] = crypto.sha256(new TextEncoder().encode(claim.groupId.domain));
+  const [pick = 0] = crypto.sha256(new TextEncoder().encode(claim.requester));
   const lastResort = others.length === 0 ? [] : await findLastResort(tx, others, now, pick);
   if (taken.length + lastResort.length === 0) {
     throw new Failure('KEY_PACKAGES_EXHAUSTED', 'there is no KeyPackage to claim');

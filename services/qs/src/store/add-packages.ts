@@ -105,7 +105,7 @@ export const emptyPackages = statement<[packageIds: readonly bigint[]], never>(
     WHERE package_id = ANY ($1::bigint[])`,
 );
 
-/** One last-resort package of each client, without a lock; `pick` spreads hubs over several. */
+/** One last-resort package of each client, without a lock; `pick` spreads requesters' homeservers over several. */
 export const findLastResort = statement<
   [clientIds: readonly bigint[], now: Date, pick: number],
   ClaimedPackage
