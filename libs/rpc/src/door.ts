@@ -25,6 +25,8 @@ export interface DoorOptions {
    * says (mutual TLS, HTTP/2 alone: nobody else gets through the handshake).
    */
   readonly callers: CallerName | { readonly certifiedBy: Domain };
+  /** Asks whoever connects for a certificate, and leaves it to others to judge it. */
+  readonly asksForCertificate?: boolean | undefined;
 }
 
 export interface Ways {
@@ -34,7 +36,7 @@ export interface Ways {
 
 /** A listening socket that tells HTTP/2 from HTTP/1.1, with TLS or without. */
 export function openDoor(
-  { tls, callers }: DoorOptions,
+  { tls, callers, asksForCertificate = false }: DoorOptions,
   sockets: Set<Socket>,
   ways: Ways,
 ): NetServer | TlsServer {
@@ -52,8 +54,12 @@ export function openDoor(
       sniff(socket, ways);
     });
   }
+  const asked = asksForCertificate ? { requestCert: true, rejectUnauthorized: false } : {};
   const server = createTls(
-    { ...contextOf(tls, callers), ...doorOf(tls, callers), handshakeTimeout: FIRST_BYTES_MS },
+    {
+      ...{ ...contextOf(tls, callers), ...asked, ...doorOf(tls, callers) },
+      handshakeTimeout: FIRST_BYTES_MS,
+    },
     (socket) => {
       accept(socket);
       if (typeof callers !== 'string' && callerOf(socket, callers.certifiedBy) === undefined) {
@@ -79,7 +85,8 @@ export function contextOf(
   tls: NonNullable<DoorOptions['tls']>,
   callers: DoorOptions['callers'],
 ): SecureContextOptions {
-  return typeof callers === 'string' ? tls : { ...tls, minVersion: 'TLSv1.3' };
+  const isForClients = typeof callers === 'string' && callers !== 'peer';
+  return isForClients ? tls : { ...tls, minVersion: 'TLSv1.3' };
 }
 
 /** The peer that the other side of a connection has proved to be. */

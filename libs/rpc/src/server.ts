@@ -23,6 +23,7 @@ import {
 } from './door.ts';
 import { type Exchange, exchangeOfRequest, exchangeOfStream } from './exchange.ts';
 import type { Health } from './health.ts';
+import { type Pages, tellPage, tellPageTo } from './pages.ts';
 import type { MutualTls } from './peer.ts';
 import { reflectionOf } from './reflection.ts';
 import { type Log, Router, type TokenGate } from './router.ts';
@@ -45,6 +46,8 @@ export interface ServeOptions extends DoorOptions {
   readonly health?: Health | undefined;
   /** A FileDescriptorSet (proto/gen/descriptors.binpb): turns server reflection on. */
   readonly descriptors?: Uint8Array | undefined;
+  /** What anybody may read by a GET. */
+  readonly pages?: Pages | undefined;
   readonly log: Log;
 }
 
@@ -90,7 +93,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     if (exchange !== undefined) void router.take(exchange);
   };
   const http2 = http2Server(options, take, () => router.isDraining);
-  const http1 = http1Server(take);
+  const http1 = http1Server(take, options.pages ?? NO_PAGES);
   const sockets = new Set<Socket>();
   const door = openDoor(options, sockets, {
     http2: (socket) => void http2.server.emit('connection', socket),
@@ -129,7 +132,9 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   };
 }
 
-function http1Server(take: (exchange: Exchange | undefined) => void): Http1Server {
+const NO_PAGES: Pages = new Map();
+
+function http1Server(take: (exchange: Exchange | undefined) => void, pages: Pages): Http1Server {
   const limits = {
     maxHeaderSize: HEADER_BYTES_MAX,
     headersTimeout: FIRST_BYTES_MS,
@@ -137,7 +142,7 @@ function http1Server(take: (exchange: Exchange | undefined) => void): Http1Serve
     connectionsCheckingInterval: FIRST_BYTES_MS,
   };
   const server = createHttp1(limits, (request, response) => {
-    take(exchangeOfRequest(request, response));
+    if (!tellPageTo(pages, request, response)) take(exchangeOfRequest(request, response));
   });
   server.on('clientError', (_, socket) => socket.destroy());
   // It never listens by itself, but Node begins to watch over timeouts when it hears that it does.
@@ -150,7 +155,7 @@ function http2Server(
   take: (exchange: Exchange | undefined) => void,
   isDraining: () => boolean,
 ) {
-  const { callers } = options;
+  const { callers, pages = NO_PAGES } = options;
   const sessions = new Set<ServerHttp2Session>();
   /** Who is at the other end, where certificates say it. */
   const peers = new WeakMap<Http2Session, string>();
@@ -179,7 +184,10 @@ function http2Server(
     // A reset by the other side is news for `onGone`, not an error of ours.
     stream.on('error', () => {});
     const { session } = stream;
-    if (typeof callers === 'string') return take(exchangeOfStream(stream, headers));
+    if (typeof callers === 'string') {
+      if (tellPage(pages, stream, headers)) return;
+      return take(exchangeOfStream(stream, headers));
+    }
     const caller = session === undefined ? undefined : peers.get(session);
     // Nothing of it was looked at: whoever sent it may send it to another replica.
     if (caller === undefined || isDraining()) stream.close(constants.NGHTTP2_REFUSED_STREAM);

@@ -13,7 +13,8 @@ export interface Address {
 /** Where names are looked up. */
 export type Resolve = (name: string) => Promise<readonly Address[]>;
 
-const resolveBySystem: Resolve = async (name) => await dns.lookup(name, { all: true });
+/** As the machine does it. */
+export const resolveBySystem: Resolve = async (name) => await dns.lookup(name, { all: true });
 
 /** How peers may be reached. */
 export interface Reach {
