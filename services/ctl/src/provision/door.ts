@@ -12,7 +12,7 @@ import type { Texts } from './vault.ts';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
-/** A certificate for what clients reach, signed by itself: whoever tries a homeserver out has to be told of it. */
+/** A certificate for a door, signed by itself: whoever tries a homeserver out has to be told of it. */
 export async function makeDoor({
   names,
   days,
@@ -30,7 +30,7 @@ export async function makeDoor({
     keys,
     extensions: [
       new BasicConstraintsExtension(false, undefined, true),
-      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
+      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
       new SubjectAlternativeNameExtension(names.map((value) => ({ type: 'dns' as const, value }))),
     ],
   });

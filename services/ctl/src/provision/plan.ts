@@ -5,6 +5,12 @@ import { PEERS } from '../certificates.ts';
 
 const secret = z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/);
 
+const door = z.strictObject({
+  secret,
+  names: z.array(z.string()).min(1),
+  days: z.int().min(1).max(825),
+});
+
 /** What the chart wants to be there before anything starts; it names each Secret, so that both agree. */
 const schema = z.strictObject({
   domain: homeDomain,
@@ -22,9 +28,9 @@ const schema = z.strictObject({
     })
     .optional(),
   /** A certificate for clients, signed by itself: for trying out. */
-  door: z
-    .strictObject({ secret, names: z.array(z.string()).min(1), days: z.int().min(1).max(825) })
-    .optional(),
+  door: door.optional(),
+  /** The same for other homeservers, which also see it where we call them. */
+  federationDoor: door.optional(),
 });
 
 export type Plan = z.output<typeof schema>;

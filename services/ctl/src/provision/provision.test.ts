@@ -100,6 +100,7 @@ const plan: Plan = parsePlan(
       ],
     },
     door: { secret: 'roost-door', names: ['chat.home.example'], days: 90 },
+    federationDoor: { secret: 'roost-federation-door', names: ['home.example'], days: 90 },
   }),
 );
 
@@ -119,6 +120,7 @@ test('everything is made once, and a second time nothing is touched', async () =
     'made roost-tls-as',
     'made roost-tls-gate',
     'made roost-door',
+    'made roost-federation-door',
   ]);
   expect(text('roost-key-as', 'as')).toMatch(/^[0-9a-f]{64}\n$/);
   expect(text('roost-key-as', 'as')).not.toBe(text('roost-key-transport', 'transport'));
@@ -160,13 +162,20 @@ test('certificates are signed by the authority, each with its own name, and no s
   expect(holders.map(([name]) => name)).toEqual(['roost-authority']);
   const door = new X509Certificate(text('roost-door', 'tls.crt'));
   expect(door.checkHost('chat.home.example')).toBe('chat.home.example');
+  // What other homeservers see of the gateway, whether they call it or it calls them.
+  const peers = new X509Certificate(text('roost-federation-door', 'tls.crt'));
+  expect(peers.checkHost('home.example')).toBe('home.example');
+  expect(peers.keyUsage).toEqual(['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']);
 });
 
 test('certificates that are due are renewed by the same authority; keys and passwords stay', async () => {
   await provision(plan, vault, now);
   const before = structuredClone(secrets);
   const done = await provision(plan, vault, at(Date.now() + 50 * DAY_MS));
-  expect(done).toEqual(['renewed roost-tls-as', 'renewed roost-tls-gate', 'renewed roost-door']);
+  expect(done).toEqual([
+    ...['renewed roost-tls-as', 'renewed roost-tls-gate'],
+    ...['renewed roost-door', 'renewed roost-federation-door'],
+  ]);
   for (const name of [
     'roost-key-as',
     'roost-key-transport',

@@ -33,8 +33,9 @@ export async function provision(plan: Plan, vault: Vault, clock: Clock): Promise
   if (plan.internal !== undefined) {
     done.push(...(await certify(plan, plan.internal, vault, clock)));
   }
-  if (plan.door !== undefined) {
-    const { secret: name, names, days } = plan.door;
+  for (const door of [plan.door, plan.federationDoor]) {
+    if (door === undefined) continue;
+    const { secret: name, names, days } = door;
     const kept = await vault.find(name);
     const isGood = kept !== undefined && !isDue(kept, clock) && hasNames(kept, names);
     if (!isGood) {
