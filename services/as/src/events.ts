@@ -10,6 +10,9 @@ export type Events = ReturnType<typeof eventsOf>;
 export function eventsOf(log: Log) {
   const registrations = counter('roost_as_registrations_total', 'Users who registered.');
   const invites = counter('roost_as_invites_made_total', 'Invite codes that were made.');
+  const changes = counter('roost_as_user_changes_total', 'What operators did about users.', {
+    change: ['suspended', 'unsuspended', 'limited', 'deleted'],
+  });
   const upkeepFailures = counter(
     'roost_as_upkeep_failures_total',
     'Rounds in which keys and old rows could not be looked after.',
@@ -23,6 +26,11 @@ export function eventsOf(log: Log) {
       invites({}, count);
       log.info({ count }, 'invite codes were made');
     },
+    userChanged: (change: 'suspended' | 'unsuspended' | 'limited' | 'deleted') => {
+      changes({ change });
+      log.warn({}, `the operator changed a user: ${change}`);
+    },
+    intermediateRotated: () => log.warn({}, 'the operator asked for a new intermediate'),
     upkeepFailed: (error: unknown) => {
       upkeepFailures({});
       log.error({ error }, 'upkeep failed and is tried again');

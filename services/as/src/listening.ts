@@ -1,6 +1,9 @@
+import { toHex, utf8 } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
+import type { Uuid } from '@roost/core/ids';
 import { sleep } from '@roost/core/time';
 import type { Bell } from '@roost/bus/ports';
+import type { Crypto } from '@roost/crypto/crypto';
 
 const KEEP_ALIVE_MS = 25_000;
 /** After so long every replica knows that somebody listens here. */
@@ -81,6 +84,11 @@ export class Listeners {
   drain(): void {
     this.#draining.abort();
   }
+}
+
+/** What the bell of a client's direct queue is called. */
+export function bellOf(crypto: Crypto, client: Uuid): string {
+  return `direct.${toHex(crypto.sha256(utf8(client)))}`;
 }
 
 export function listenerReplaced(): Failure {

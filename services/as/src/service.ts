@@ -1,4 +1,5 @@
 import type { Bell } from '@roost/bus/ports';
+import { utf8 } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import type { ClientId, Domain } from '@roost/core/ids';
 import { HOUR_MS, sleep, type Clock } from '@roost/core/time';
@@ -16,7 +17,8 @@ import type { DirectQueueLimits } from './domain/direct-queue.ts';
 import { eventsOf, observeAs } from './events.ts';
 import { accountHandlers } from './handlers/accounts.ts';
 import { directQueueHandlers } from './handlers/direct-queue.ts';
-import { adminHandlers, internalHandlers } from './handlers/internal.ts';
+import { operatorHandlers } from './handlers/admin.ts';
+import { internalHandlers } from './handlers/internal.ts';
 import { registrationHandlers } from './handlers/registration.ts';
 import { Listeners } from './listening.ts';
 import { Signing } from './signing.ts';
@@ -67,6 +69,7 @@ export async function openAs(config: AsConfig, ports: AsPorts) {
     events,
     limits,
     listeners,
+    nameTag: (userName: string) => crypto.hmacSha256(secretKey, utf8(`retired name ${userName}`)),
     registration,
     signing,
   };
@@ -81,7 +84,7 @@ export async function openAs(config: AsConfig, ports: AsPorts) {
   const bindings: ServiceBinding[] = [
     bind(AuthenticationServiceDefinition, clientHandlers, { ...options, keyOf, forward }),
     bind(AuthenticationInternalServiceDefinition, internalHandlers(shared), options),
-    bind(AuthenticationAdminServiceDefinition, adminHandlers(shared), options),
+    bind(AuthenticationAdminServiceDefinition, operatorHandlers(shared), options),
   ];
 
   const observed = observeAs(signing, database);

@@ -47,8 +47,8 @@ export class Signing {
     this.#ports = ports;
   }
 
-  /** Makes the keys that are missing or about to end, and loads all. */
-  async rotate(): Promise<void> {
+  /** Makes the keys that are missing or about to end, and loads all. Forced, a new intermediate in any case. */
+  async rotate({ isForced = false } = {}): Promise<void> {
     const { clock, database } = this.#ports;
     const found = await database.transaction(async (tx) => {
       await store.lockAuthorities(tx);
@@ -56,7 +56,7 @@ export class Signing {
       const existing = await store.findAuthorities(tx, new Date(now));
       const { root, intermediate } = newest(existing);
       const lives = intermediate !== undefined && +intermediate.notAfter > now + RENEW_BEFORE_MS;
-      if (root !== undefined && lives) return existing;
+      if (root !== undefined && lives && !isForced) return existing;
 
       const signer = root ?? this.#makeRoot(now);
       if (root === undefined) await store.addAuthority(tx, signer);
@@ -64,6 +64,12 @@ export class Signing {
       return await store.findAuthorities(tx, new Date(now));
     });
     this.#load(found);
+  }
+
+  /** Those that have not ended, as they stand in the rows now; the newest first. */
+  async known(): Promise<readonly store.Authority[]> {
+    await this.#read();
+    return this.#loaded;
   }
 
   /** When the keys that sign now end, in ms since 1970. */

@@ -27,6 +27,8 @@ export interface Dependencies {
   readonly events: Events;
   readonly limits: DirectQueueLimits;
   readonly listeners: Listeners;
+  /** What the name of a user is remembered by once the user is deleted. */
+  readonly nameTag: (userName: string) => Uint8Array;
   readonly registration: 'open' | 'invite';
 }
 

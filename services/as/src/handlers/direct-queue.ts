@@ -1,4 +1,4 @@
-import { equal, toHex, utf8 } from '@roost/core/bytes';
+import { equal } from '@roost/core/bytes';
 import { Failure, malformed } from '@roost/core/failure';
 import { ClientId, UserId, type Uuid } from '@roost/core/ids';
 import { DAY_MS, monthOf } from '@roost/core/time';
@@ -15,7 +15,7 @@ import type { Executor } from '@roost/postgres/executor';
 import type { SectionType } from '@roost/proto/roost/authentication/v1/authentication';
 import { acknowledged, checkRoom } from '../domain/direct-queue.ts';
 import { checkSections, decodeSections, encodeSections } from '../domain/sections.ts';
-import { type Heard, listenerReplaced, RECONNECT_WITHIN_MS } from '../listening.ts';
+import { bellOf, type Heard, listenerReplaced, RECONNECT_WITHIN_MS } from '../listening.ts';
 import * as store from '../store/direct-queues.ts';
 import { requireLocal, spendOnce, type Dependencies } from './dependencies.ts';
 
@@ -27,7 +27,7 @@ type DirectHandlers = Pick<
 /** The direct queue: what strangers say to a user, close to the identity. */
 export function directQueueHandlers(parts: Dependencies): DirectHandlers {
   const { bell, clock, crypto, database, limits, listeners } = parts;
-  const keyOf = (client: Uuid): string => `direct.${toHex(crypto.sha256(utf8(client)))}`;
+  const keyOf = (client: Uuid): string => bellOf(crypto, client);
 
   const acknowledgeIn = async (tx: Executor, client: Uuid, below: bigint) => {
     const queue = await store.lockQueue(tx, client);
@@ -118,7 +118,8 @@ async function* followQueue(
     for (;;) {
       const rows = await read(at);
       if (rows.length > 0) yield { messages: rows.map(wire), reconnectWithinMs: 0 };
-      at += BigInt(rows.length);
+      // After a restored backup a queue goes on far behind its end.
+      at = (rows.at(-1)?.sequence ?? at - 1n) + 1n;
       if (rows.length < LISTEN_PAGE) break;
     }
     if (heard === 'quiet' && at === before) yield { messages: [], reconnectWithinMs: 0 };

@@ -132,9 +132,11 @@ function parseBeginning(request: BeginRegistrationRequest, parts: Dependencies):
 }
 
 async function reserve(tx: Executor, asked: Beginning, parts: Dependencies) {
-  const { clock, crypto, domain, registration: rule, signing } = parts;
+  const { clock, crypto, domain, nameTag, registration: rule, signing } = parts;
   const now = new Date(clock.now());
-  const isNameTaken = await store.lockName(tx, asked.userName.name, now);
+  const userName = asked.userName.name;
+  const name = { userName, nameTag: nameTag(userName) };
+  const isNameTaken = await store.lockName(tx, name, now);
   const earlier = await store.findRegistration(tx, asked.registrationId, now);
   const isInviteGood =
     rule === 'invite' &&
@@ -150,7 +152,7 @@ async function reserve(tx: Executor, asked: Beginning, parts: Dependencies) {
     registrationId: asked.registrationId,
     requestHash: asked.requestHash,
     signatureKey: asked.signatureKey,
-    userName: asked.userName.name,
+    userName,
     userUuid: user.uuid,
     clientUuid: clientId.uuid,
     inviteHash: rule === 'invite' ? asked.inviteHash : undefined,

@@ -19,11 +19,15 @@ export interface StoredRegistration extends Registration {
   readonly isFinished: boolean;
 }
 
-/** Whether a name is taken by a user or by an open reservation. Others wait until `tx` ends. */
-export async function lockName(tx: Executor, userName: string, now: Date): Promise<boolean> {
+/** Whether a name is taken by a user, by one that was deleted or by an open reservation. Others wait until `tx` ends. */
+export async function lockName(
+  tx: Executor,
+  { userName, nameTag }: { userName: string; nameTag: Uint8Array },
+  now: Date,
+): Promise<boolean> {
   await lockNames(tx, userName);
   await deleteExpiredOfName(tx, userName, now);
-  const [taken] = await selectTaken(tx, userName);
+  const [taken] = await selectTaken(tx, userName, nameTag);
   return taken?.taken === true;
 }
 
@@ -115,10 +119,11 @@ const deleteExpiredOfName = statement<[userName: string, now: Date], never>(
   `DELETE FROM registrations WHERE user_name = $1 AND expires_at <= $2`,
 );
 
-const selectTaken = statement<[userName: string], { taken: boolean }>(
+const selectTaken = statement<[userName: string, nameTag: Uint8Array], { taken: boolean }>(
   'as_find_taken_name',
   `SELECT EXISTS (SELECT FROM users WHERE user_name = $1)
-       OR EXISTS (SELECT FROM registrations WHERE user_name = $1 AND NOT is_finished) AS taken`,
+       OR EXISTS (SELECT FROM registrations WHERE user_name = $1 AND NOT is_finished)
+       OR EXISTS (SELECT FROM retired_names WHERE name_tag = $2) AS taken`,
 );
 
 const selectInvite = statement<[codeHash: Uint8Array, now: Date], { found: boolean }>(
