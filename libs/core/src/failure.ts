@@ -61,6 +61,11 @@ export const REASONS = {
   GROUP_FROZEN: 'FAILED_PRECONDITION',
   /** The claim found no KeyPackage at all. */
   KEY_PACKAGES_EXHAUSTED: 'FAILED_PRECONDITION',
+  /**
+   * Another homeserver cannot be reached now; what it was asked may be asked again. Not UNAVAILABLE, after which a
+   * proxy would send nothing more to the service of ours that says so.
+   */
+  PEER_UNAVAILABLE: 'FAILED_PRECONDITION',
   /** The tokens of this period are drawn; `retry_after_ms` tells when the next period begins. */
   ALLOWANCE_EXHAUSTED: 'RESOURCE_EXHAUSTED',
   /** This number of a batch was used with other content; `lowest_free` tells the next. */

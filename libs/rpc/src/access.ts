@@ -3,8 +3,8 @@ import { assert } from '@roost/core/assert';
 import { Failure } from '@roost/core/failure';
 import { Caller, LimiterAway, Rule, TokenClass } from '@roost/proto/roost/access/v1/access';
 
+import { GATEWAY } from './addressed.ts';
 import type { MethodDefinition } from './definition.ts';
-import { GATEWAY } from './destination.ts';
 
 /**
  * Who calls: clients over the edge, the operator over the internal listener, other homeservers over the

@@ -1,10 +1,14 @@
 import { assert } from '@roost/core/assert';
 import { toBase64url } from '@roost/core/bytes';
+import { Failure } from '@roost/core/failure';
 import type { Domain } from '@roost/core/ids';
 import type { Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import { makeProof, type ProofKey } from '@roost/identity/proof';
+import type { Rule } from '@roost/proto/roost/access/v1/access';
 
+import { ruleOf } from './access.ts';
+import { destinationOf } from './addressed.ts';
 import {
   encodeWith,
   type MethodDefinition,
@@ -68,7 +72,7 @@ export type Client<D extends ServiceDefinition> = {
 export interface Signing {
   readonly crypto: Crypto;
   readonly clock: Clock;
-  /** The domain that requests are for. */
+  /** The homeserver that is asked. A request for another one is signed for that. */
   readonly audience: Domain;
 }
 
@@ -80,8 +84,10 @@ export function clientOf<D extends ServiceDefinition>(
 ): Client<D> {
   const methods = Object.entries(definition.methods).map(([key, method]) => {
     const path = pathOf(definition, method);
+    const rule = ruleOf(method);
     const call = (request: unknown, options: CallOptions = {}) => {
-      const outgoing = prepare(path, encodeWith(method.requestType, request), options, signing);
+      const addressed = signing && { ...signing, audience: audienceOf(rule, request, signing) };
+      const outgoing = prepare(path, encodeWith(method.requestType, request), options, addressed);
       if (method.responseStream) return decodeEach(method, transport.stream(outgoing));
       const { deadlineMs = DEADLINE_MS } = outgoing;
       return decodeOne(method, transport.unary({ ...outgoing, deadlineMs }));
@@ -94,6 +100,18 @@ export function clientOf<D extends ServiceDefinition>(
 /** `authorization` for a token (RFC 9577 §2.2). */
 export function printToken(token: Uint8Array): string {
   return `PrivateToken token="${toBase64url(token)}"`;
+}
+
+/** Whom a request is signed for: the homeserver that it is for, whoever carries it there. */
+function audienceOf(rule: Rule | undefined, request: unknown, { audience }: Signing): Domain {
+  if (rule === undefined) return audience;
+  try {
+    return destinationOf(rule, request, audience);
+  } catch (error) {
+    // What names no homeserver is refused by the one that is asked.
+    if (error instanceof Failure) return audience;
+    throw error;
+  }
 }
 
 function prepare(

@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { Failure, type Reason, REASONS } from '@roost/core/failure';
 import { GroupId, parseDomain, scopedWire, uuidOf } from '@roost/core/ids';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { makeProof } from '@roost/identity/proof';
@@ -9,9 +10,10 @@ import { GetGroupInfoRequest } from '@roost/proto/roost/delivery/v1/delivery';
 import { FederationInternalServiceDefinition } from '@roost/proto/roost/federation/v1/gateway';
 import { ClaimAddPackagesRequest } from '@roost/proto/roost/queue/v1/queue';
 
+import { clientOf } from './call.ts';
 import { type ForwardedCall, forwardBy } from './destination.ts';
 import { home, optionsOf, stoppedClock } from './echo.fixture.ts';
-import { localClient } from './local.ts';
+import { localClient, localTransport } from './local.ts';
 import { bind, type BindOptions, type CallContext, type Incoming } from './service.ts';
 
 const peer = parseDomain('peer.example');
@@ -61,7 +63,7 @@ function setUp(options: Partial<BindOptions> = {}) {
     const whole = { request, proof: undefined, caller: 'edge', signal, ...call };
     return Any.decode(await method.answer(whole)).typeUrl;
   };
-  return { answer, forwarded, handled };
+  return { binding, answer, forwarded, handled };
 }
 
 const find = (userName: string) => FindUserRequest.encode({ userName }).finish();
@@ -209,7 +211,47 @@ test('the gateway is asked with a little less time than there is, and with no ti
   }
   expect(asked.flatMap(({ deadline }) => deadline ?? [])).toEqual([20_000, 20_000, 4_000]);
   await expect(forward({ ...call, proof: undefined, deadlineMs: 900 })).rejects.toEqual(
-    refused('UNAVAILABLE'),
+    refused('PEER_UNAVAILABLE'),
   );
   expect(asked).toHaveLength(6);
+});
+
+test('that another homeserver is away is told as that: ours is there', async () => {
+  const { signal } = new AbortController();
+  const call = { destination: peer, method: '/a.B/C', request: Uint8Array.of(1), signal };
+  const heard = async (reason: Reason) =>
+    await forwardBy({
+      forward: () => Promise.reject(new Failure(reason, 'no answer', { retryAfterMs: 7 })),
+    })({ ...call, proof: undefined, deadlineMs: undefined });
+  await expect(heard('UNAVAILABLE')).rejects.toMatchObject({
+    ...{ reason: 'PEER_UNAVAILABLE', facts: { retryAfterMs: 7 } },
+    message: 'peer.example cannot be reached now: no answer',
+  });
+  await expect(heard('GROUP_UNKNOWN')).rejects.toEqual(refused('GROUP_UNKNOWN'));
+  // A proxy that hears this of us as UNAVAILABLE would take us for broken.
+  expect(REASONS.PEER_UNAVAILABLE).toBe('FAILED_PRECONDITION');
+});
+
+test('a client signs for the homeserver that its request names, and asks its own', async () => {
+  const { binding, forwarded, handled } = setUp();
+  const transport = localTransport([binding], 'edge');
+  const clock = stoppedClock();
+  const client = clientOf(Definition, transport, { crypto, clock, audience: home });
+  const { publicKey, privateKey } = leaf;
+  const sign = { key: { kind: 'leaf' as const, publicKey }, privateKey };
+  const ask = async (hub: typeof home) => {
+    const groupId = scopedWire(GroupId.of(uuidOf(crypto.random(16)), hub));
+    await client.byGroup({ groupId, earKey: crypto.random(32) }, { sign });
+  };
+  await ask(home);
+  await ask(peer);
+  expect(handled).toHaveLength(1);
+  expect(forwarded).toMatchObject([{ destination: peer }]);
+
+  const [call] = forwarded;
+  const there = setUp({ audience: peer });
+  const proof = call?.proof;
+  const incoming = { caller: 'federation-gateway', source: home, proof } as const;
+  await there.answer('ByGroup', call?.request ?? new Uint8Array(0), incoming);
+  expect(there.handled).toMatchObject([{ source: home }]);
 });

@@ -1,13 +1,12 @@
-import { Failure } from '@roost/core/failure';
-import { type Domain, GroupId, parseDomain, parseUserName, type ScopedWire } from '@roost/core/ids';
+import { Failure, type Reason } from '@roost/core/failure';
+import type { Domain } from '@roost/core/ids';
 import { SECOND_MS } from '@roost/core/time';
-import type { Rule } from '@roost/proto/roost/access/v1/access';
 import type { FederationInternalServiceDefinition } from '@roost/proto/roost/federation/v1/gateway';
 
 import { type Client, DEADLINE_MS } from './call.ts';
 
-/** What calls in the name of another homeserver, once that has proved who it is and was counted. */
-export const GATEWAY = 'federation-gateway';
+export { destinationOf, GATEWAY, groupOf } from './addressed.ts';
+
 /** How the gateway says whose request it brings; nobody else is heard about it. */
 export const SOURCE_HEADER = 'roost-source';
 
@@ -27,49 +26,30 @@ export interface ForwardedCall {
 /** Carries a request to the homeserver that it is for, and brings its answer as it was given there. */
 export type Forward = (call: ForwardedCall) => Promise<Uint8Array>;
 
-/**
- * The homeserver that a request is for, by the field that its rule names: an id, a `name@domain` or a
- * domain. What names none is for us; the handler then says what is wrong with it, if anything.
- */
-export function destinationOf({ destination }: Rule, request: unknown, home: Domain): Domain {
-  if (destination === '') return home;
-  const value = fieldOf(request, camelCase(destination));
-  if (typeof value === 'object' && value !== null) {
-    const domain = fieldOf(value, 'domain');
-    return typeof domain === 'string' ? parseDomain(domain, `${destination}.domain`) : home;
-  }
-  if (typeof value !== 'string' || value === '') return home;
-  if (destination.endsWith('domain')) return parseDomain(value, destination);
-  // As the handler will read it: what is folded there is folded here.
-  return parseUserName(value, home, destination).domain;
-}
-
 /** Forwards by the homeserver's own gateway. */
 export function forwardBy(
   gateway: Pick<Client<typeof FederationInternalServiceDefinition>, 'forward'>,
 ): Forward {
   return async ({ destination, method, request, proof, deadlineMs = DEADLINE_MS, signal }) => {
     const left = Math.min(FORWARD_MS, deadlineMs - HOP_MS);
-    if (left <= 0) throw new Failure('UNAVAILABLE', 'there is no time left to ask elsewhere');
-    const { response } = await gateway.forward(
-      { destination, method, request, proof: proof ?? NOTHING },
-      { deadlineMs: left, signal },
-    );
-    return response;
+    if (left <= 0) throw peerAway(destination, 'there is no time left to ask it');
+    const call = { destination, method, request, proof: proof ?? NOTHING };
+    try {
+      return (await gateway.forward(call, { deadlineMs: left, signal })).response;
+    } catch (error) {
+      const isAway = error instanceof Failure && AWAY.has(error.reason);
+      throw isAway && !signal.aborted ? peerAway(destination, error.message, error) : error;
+    }
   };
 }
 
-/** The group whose hub a request is for; `undefined` where its rule names none. Throws `MALFORMED`. */
-export function groupOf({ destination }: Rule, request: unknown): GroupId | undefined {
-  if (destination !== 'group_id') return undefined;
-  return GroupId.parse(scopedIn(fieldOf(request, 'groupId')), destination);
-}
+const AWAY: ReadonlySet<Reason> = new Set<Reason>(['UNAVAILABLE', 'DRAINING']);
 
-function scopedIn(value: unknown): ScopedWire | undefined {
-  const [uuid, domain] = [fieldOf(value, 'uuid'), fieldOf(value, 'domain')];
-  // Under Jest bytes come from another realm than ours.
-  const isWhole = ArrayBuffer.isView(uuid) && typeof domain === 'string';
-  return isWhole ? { uuid: uuid as Uint8Array, domain } : undefined;
+/** Whoever asked hears that it is the other homeserver that is away, and not its own. */
+function peerAway(destination: Domain, why: string, cause?: Failure): Failure {
+  const { retryAfterMs } = cause?.facts ?? {};
+  const message = `${destination} cannot be reached now: ${why}`;
+  return new Failure('PEER_UNAVAILABLE', message, { retryAfterMs }, cause);
 }
 
 /** How a request gets to its destination; `undefined` where that is here. */
@@ -94,11 +74,3 @@ const NOTHING = new Uint8Array(0);
 /** What each hop keeps for itself, to answer in time. */
 const HOP_MS = SECOND_MS;
 const FORWARD_MS = 20 * SECOND_MS;
-
-function camelCase(name: string): string {
-  return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
-}
-
-function fieldOf(message: unknown, name: string): unknown {
-  return typeof message === 'object' && message !== null ? Reflect.get(message, name) : undefined;
-}
