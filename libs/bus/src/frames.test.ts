@@ -7,8 +7,10 @@ import {
   comparePairs,
   decodeBusAnswer,
   decodeBusBatch,
+  decodeRemoteBatch,
   encodeBusAnswer,
   encodeBusBatch,
+  encodeRemoteBatch,
   openFanOut,
   partitionOf,
   sealFanOut,
@@ -47,6 +49,18 @@ const answer = fc.record({
 test('a batch and its answer come back as they were', () => {
   fc.assert(fc.property(batch, (b) => expect(decodeBusBatch(encodeBusBatch(b))).toEqual(b)));
   fc.assert(fc.property(answer, (a) => expect(decodeBusAnswer(encodeBusAnswer(a))).toEqual(a)));
+});
+
+test('a batch for another homeserver says for which, and neither receiver reads what is for the other one', () => {
+  const remote = fc.tuple(batch, domain).map(([b, destination]) => ({ ...b, destination }));
+  fc.assert(
+    fc.property(remote, (b) => {
+      const encoded = encodeRemoteBatch(b);
+      expect(decodeRemoteBatch(encoded)).toEqual(b);
+      expect(() => decodeBusBatch(encoded)).toThrow('version');
+      expect(() => decodeRemoteBatch(encodeBusBatch(b))).toThrow('version');
+    }),
+  );
 });
 
 test('a batch that is cut off, prolonged or altered decodes to another batch or is MALFORMED', () => {

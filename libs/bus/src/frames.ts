@@ -4,11 +4,16 @@ import { decodeAll, encode, Reader, type Writer } from '@roost/core/tls';
 import type { Crypto } from '@roost/crypto/crypto';
 import { openSealed, sealRandom } from '@roost/crypto/sealed';
 
-/** What travels from the DS to the QS, and back (proto/README, "Bus"). */
+/** What travels from the DS to the QS or to the gateway, and back (proto/README, "Bus"). */
 export interface BusBatch {
   /** The homeserver whose DS speaks: the hub of all its groups. */
   readonly source: Domain;
   readonly events: readonly BusEvent[];
+}
+
+/** For the users of another homeserver: what the gateway takes, and nobody else. */
+export interface RemoteBatch extends BusBatch {
+  readonly destination: Domain;
 }
 
 export interface BusEvent {
@@ -89,6 +94,26 @@ export function decodeBusBatch(bytes: Uint8Array): BusBatch {
     reader.version(VERSION);
     const source = parseDomain(reader.text(DOMAIN_BYTES_MAX), 'source');
     return { source, events: reader.vector(BATCH_EVENTS_MAX, readEvent) };
+  });
+}
+
+export function encodeRemoteBatch({
+  source,
+  destination,
+  events,
+}: RemoteBatch): Uint8Array<ArrayBuffer> {
+  return encode((writer) =>
+    writer.u16(REMOTE_VERSION).text(source).text(destination).vector(events, writeEvent),
+  );
+}
+
+/** A batch without a destination is refused here, as one with a destination is by `decodeBusBatch`. */
+export function decodeRemoteBatch(bytes: Uint8Array): RemoteBatch {
+  return decodeAll(bytes, 'BusBatch', (reader) => {
+    reader.version(REMOTE_VERSION);
+    const source = parseDomain(reader.text(DOMAIN_BYTES_MAX), 'source');
+    const destination = parseDomain(reader.text(DOMAIN_BYTES_MAX), 'destination');
+    return { source, destination, events: reader.vector(BATCH_EVENTS_MAX, readEvent) };
   });
 }
 
@@ -187,6 +212,8 @@ export function traceOfFanOut(
 }
 
 const VERSION = 1;
+/** Of a batch with a destination. */
+const REMOTE_VERSION = 2;
 /** Of a FanOut that carries a trace. */
 const TRACED_VERSION = 2;
 /** A trace id and a span id. */

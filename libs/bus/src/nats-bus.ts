@@ -14,6 +14,9 @@ import { continueTrace, inSpan, traceparent } from './trace.ts';
 
 type Handler = (batch: Uint8Array) => Promise<Uint8Array>;
 
+/** Where batches go: to the QS, or to the gateway, which carries them to other homeservers. */
+type Way = keyof typeof WAYS;
+
 /**
  * The bus over NATS: a request on a subject per partition, to whichever replica of the receiver takes it. Whoever sends
  * keeps what it sent until it is answered, so that everything here may get lost. Batches and answers carry a tag under the
@@ -22,12 +25,14 @@ type Handler = (batch: Uint8Array) => Promise<Uint8Array>;
 export class NatsBus implements Bus {
   readonly #nats: Nats;
   readonly #key: Uint8Array;
+  readonly #way: (typeof WAYS)[Way];
   #waiting = 0;
 
   /** `key` has 32 bytes. */
-  constructor(nats: Nats, key: Uint8Array) {
+  constructor(nats: Nats, key: Uint8Array, way: Way = 'home') {
     this.#nats = nats;
     this.#key = key;
+    this.#way = WAYS[way];
   }
 
   async request(
@@ -40,7 +45,7 @@ export class NatsBus implements Bus {
     if (this.#waiting >= WAITING_MAX) throw away('too much waits already');
     if (signal?.aborted === true) throw away('the request was given up');
     return await inSpan('bus request', 'sends', async () => {
-      const subject = `${this.#nats.prefix}.${FANOUT}.${partition}`;
+      const subject = `${this.#nats.prefix}.${this.#way.subject}.${partition}`;
       const tag = tagOf(this.#key, 'batch', batch);
       const asked = connection.request(subject, concat(batch, tag), {
         timeout: timeoutMs,
@@ -64,8 +69,8 @@ export class NatsBus implements Bus {
     const work = new Work(handler, this.#key);
     let subscription: Subscription | undefined;
     const attachment = (connection: NatsConnection): void => {
-      subscription = connection.subscribe(`${this.#nats.prefix}.${FANOUT}.*`, {
-        queue: QUEUE,
+      subscription = connection.subscribe(`${this.#nats.prefix}.${this.#way.subject}.*`, {
+        queue: this.#way.queue,
         callback: (error, message) => {
           if (error === null) work.take(message);
         },
@@ -117,9 +122,11 @@ class Work {
   }
 }
 
-const FANOUT = 'fanout';
-/** Each request goes to one of those who serve under this name. */
-const QUEUE = 'qs';
+/** Each request goes to one of those who serve under the name of the queue. */
+const WAYS = {
+  home: { subject: 'fanout', queue: 'qs' },
+  federation: { subject: 'federate', queue: 'gateway' },
+} as const;
 const WAITING_MAX = 256;
 const RUNNING_MAX = 16;
 const HELD_MAX = 32;

@@ -15,14 +15,14 @@ export type NatsUser = 'as' | 'ds' | 'qs' | 'federation-gateway';
 export function natsPermissions(prefix: string): Readonly<Record<NatsUser, NatsPermissions>> {
   const inbox = (user: NatsUser): string => `${prefix}.inbox.${user}.>`;
   const bells = (user: NatsUser): string => `${prefix}.bell.${user}.*`;
-  const fanOut = `${prefix}.fanout.*`;
+  const [fanOut, federate] = [`${prefix}.fanout.*`, `${prefix}.federate.*`];
   return {
     as: {
       publish: { allow: [bells('as')] },
       subscribe: { allow: [bells('as'), inbox('as')] },
     },
     ds: {
-      publish: { allow: [fanOut, bells('ds')] },
+      publish: { allow: [fanOut, federate, bells('ds')] },
       subscribe: { allow: [bells('ds'), inbox('ds')] },
     },
     qs: {
@@ -31,10 +31,13 @@ export function natsPermissions(prefix: string): Readonly<Record<NatsUser, NatsP
       subscribe: { allow: [`${fanOut} qs`, bells('qs'), inbox('qs')] },
       allow_responses: { max: 1, ttl: '1m' },
     },
-    // What other hubs deliver goes on as what our own does.
+    // What other hubs deliver goes on as what our own does; what ours has for others is taken as the QS takes its part.
     'federation-gateway': {
-      publish: { allow: [fanOut] },
-      subscribe: { allow: [inbox('federation-gateway')] },
+      publish: { allow: [fanOut, bells('federation-gateway')] },
+      subscribe: {
+        allow: [`${federate} gateway`, bells('federation-gateway'), inbox('federation-gateway')],
+      },
+      allow_responses: { max: 1, ttl: '1m' },
     },
   };
 }

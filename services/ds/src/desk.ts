@@ -10,7 +10,7 @@ import type { Backlog } from './backlog.ts';
 import type { DsConfig } from './config.ts';
 import { Ear } from './ear.ts';
 import type { DsEvents } from './events.ts';
-import type { FanOutKeys } from './fan-out.ts';
+import type { FanOutKeys, PartitionsToCarry } from './fan-out.ts';
 import { OutboxDraft } from './fan-out.ts';
 import type { Hub } from './hub.ts';
 import type { Line } from './line.ts';
@@ -48,7 +48,7 @@ export interface Desk {
   readonly faults: Faults;
   readonly backlog: Backlog;
   /** Tells the dispatcher that something waits. A lost call loses nothing. */
-  readonly wake: (partitions: Iterable<number>) => void;
+  readonly wake: (partitions: PartitionsToCarry) => void;
 }
 
 /** Who asks: by a leaf's key, from a homeserver. */
@@ -60,7 +60,7 @@ export interface Asker {
 /** What a transaction decided, and what to do once it is durable. */
 export interface Decided<Response> {
   readonly response: Response;
-  readonly partitions?: Iterable<number>;
+  readonly partitions?: PartitionsToCarry;
   readonly keep?: () => void;
 }
 

@@ -5,12 +5,12 @@ import {
   firstPair,
   sealFanOut,
 } from '@roost/bus/frames';
+import { nextNumber } from '@roost/bus/numbering';
 import { traceBytes } from '@roost/bus/trace';
 import { concat, utf8 } from '@roost/core/bytes';
 import type { Domain, GroupId } from '@roost/core/ids';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Executor } from '@roost/postgres/executor';
-import { nextNumber } from './domain/numbering.ts';
 import { cutParts } from './domain/parts.ts';
 import type { Member, QueueConfig } from './domain/roster.ts';
 import { insertOutbox } from './store/outbox.ts';
@@ -40,6 +40,12 @@ export interface FanOutKeys {
   readonly backlog: { note(bytes: number): void };
 }
 
+/** The partitions that have something for our own QS, and those that have something for other homeservers. */
+export interface PartitionsToCarry {
+  readonly home: ReadonlySet<number>;
+  readonly away: ReadonlySet<number>;
+}
+
 /** How a handle is noted where its key is not at hand. */
 export function handleDigest(
   { crypto, transportKey }: Pick<FanOutKeys, 'crypto' | 'transportKey'>,
@@ -61,6 +67,8 @@ export class OutboxDraft {
   readonly #heads: Map<string, Head>;
   readonly #changed = new Map<string, Head & { readonly partition: number }>();
   readonly #rows: OutboxRow[] = [];
+  /** The hub of all groups. */
+  #home: Domain | undefined;
 
   constructor(keys: FanOutKeys, heads: readonly Head[]) {
     this.#keys = keys;
@@ -70,6 +78,7 @@ export class OutboxDraft {
   /** Events are numbered in the order in which they are added. */
   add(groupId: GroupId, { recipients, groupEvent, trace = traceBytes() }: Delivery): void {
     const partition = partitionOf(this.#keys.crypto, groupId);
+    this.#home = groupId.domain;
     const destinations = Map.groupBy(recipients, ({ queue }) => queue.domain);
     for (const [destination, those] of destinations) {
       for (const part of cutParts(those, PART_LIMITS)) {
@@ -78,9 +87,13 @@ export class OutboxDraft {
     }
   }
 
-  /** The partitions that have something to send now. */
-  get partitions(): ReadonlySet<number> {
-    return new Set(this.#rows.map(({ partition }) => partition));
+  /** Where something is to be carried from now. */
+  get partitions(): PartitionsToCarry {
+    const [home, away] = [new Set<number>(), new Set<number>()];
+    for (const { partition, destination } of this.#rows) {
+      (this.#home === destination ? home : away).add(partition);
+    }
+    return { home, away };
   }
 
   async write(tx: Executor): Promise<void> {

@@ -67,6 +67,7 @@ export function programOf(faults?: Faults): ServiceProgram<Config, Connections> 
           ...{ ...basics, transportKey, hubKey, incarnation },
           ...{
             bus: new NatsBus(nats, transportKey),
+            federationBus: new NatsBus(nats, transportKey, 'federation'),
             bell: new NatsBell(nats, { service: 'ds', secretKey: hubKey }),
           },
           forward: to['federation-gateway']?.forward,

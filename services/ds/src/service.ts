@@ -30,7 +30,10 @@ export interface DsPorts {
   readonly crypto: Crypto;
   readonly clock: Clock;
   readonly log: Log;
+  /** To our own QS. */
   readonly bus: Bus;
+  /** To the gateway, for the users of other homeservers; absent where none is reached. */
+  readonly federationBus?: Bus | undefined;
   /** Of the DS: rings where another replica has something to carry. */
   readonly bell: Bell;
   /** 32 bytes, shared with the QS and in no database. */
@@ -65,7 +68,10 @@ export async function openDs(config: DsConfig, ports: DsPorts): Promise<RunningD
 
   const events = dsEvents(ports.log);
   const dispatcher = new Dispatcher(
-    { database, bus, bell, crypto, transportKey, events, faults },
+    {
+      ...{ database, bus, bell, crypto, transportKey, events, faults },
+      federationBus: ports.federationBus,
+    },
     config,
     replica,
   );

@@ -1,9 +1,9 @@
 import { firstPair, type BusEvent, type Gone, type Pair } from '@roost/bus/frames';
+import { takes } from '@roost/bus/numbering';
 import type { Trace } from '@roost/bus/trace';
 import { toHex } from '@roost/core/bytes';
 import type { GroupId } from '@roost/core/ids';
 import { tells } from './domain/rule.ts';
-import { takes } from './marks.ts';
 import type { Entry } from './queue-writer.ts';
 import type { PushKeys } from './pusher.ts';
 import { ruleOf, STATE, type findRecipients } from './store/handles.ts';

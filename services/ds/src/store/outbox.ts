@@ -1,7 +1,8 @@
+import type { Pair } from '@roost/bus/frames';
+import type { Numbered } from '@roost/bus/numbering';
 import type { Domain, Uuid } from '@roost/core/ids';
 import type { Executor } from '@roost/postgres/executor';
 import { rowsStatement, statement } from '@roost/postgres/statement';
-import type { Numbered, Pair } from '../domain/numbering.ts';
 
 /** The last number that a group gave out for a destination. */
 export interface Head {

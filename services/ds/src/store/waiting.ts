@@ -1,8 +1,9 @@
+import type { Pair } from '@roost/bus/frames';
+import type { Numbered } from '@roost/bus/numbering';
 import { assert } from '@roost/core/assert';
 import type { Domain, Uuid } from '@roost/core/ids';
 import type { Executor } from '@roost/postgres/executor';
 import { rowsStatement, statement } from '@roost/postgres/statement';
-import type { Numbered, Pair } from '../domain/numbering.ts';
 import { headOf } from './outbox.ts';
 import type { Head, HeadRow, OutboxRow } from './outbox.ts';
 
@@ -76,14 +77,38 @@ export async function waitingPartitions(on: Executor, destination: Domain): Prom
   return (await selectPartitions(on, destination)).map(({ partition }) => partition);
 }
 
-/** The next heads after a group id, for telling them all round by round. */
+/** As `waitingPartitions`, of what is for other homeservers. */
+export async function partitionsWaitingElsewhere(on: Executor, home: Domain): Promise<number[]> {
+  return (await selectPartitionsElsewhere(on, home)).map(({ partition }) => partition);
+}
+
+/** The other homeservers that something waits for in a partition, in their order. */
+export async function waitingDestinations(
+  on: Executor,
+  partition: number,
+  home: Domain,
+): Promise<Domain[]> {
+  return (await selectDestinations(on, partition, home)).map(({ destination }) => destination);
+}
+
+export type HeadsAfter = Pick<Head, 'id' | 'destination'>;
+
+/** The next heads, of our own QS or of others, for telling them all round by round. */
 export async function listHeads(
   on: Executor,
-  destination: Domain,
-  after: Uuid | undefined,
+  {
+    home,
+    isHome,
+    after,
+  }: {
+    readonly home: Domain;
+    readonly isHome: boolean;
+    readonly after: HeadsAfter | undefined;
+  },
   rowsMax: number,
 ): Promise<readonly (Head & { readonly partition: number })[]> {
-  const rows = await selectHeadsAfter(on, destination, after ?? null, rowsMax);
+  const { id = null, destination = '' } = after ?? {};
+  const rows = await selectHeadsAfter(on, home, isHome, id, destination, rowsMax);
   return rows.map((row) => ({ ...headOf(row), partition: row.partition }));
 }
 
@@ -204,14 +229,38 @@ const selectPartitions = statement<[destination: Domain], { partition: number }>
      ) AS first`,
 );
 
+const selectPartitionsElsewhere = statement<[home: Domain], { partition: number }>(
+  'ds_waiting_partitions_elsewhere',
+  `SELECT numbers.partition
+     FROM generate_series(0, 15) AS numbers (partition)
+    WHERE EXISTS (SELECT FROM outbox WHERE outbox.partition = numbers.partition AND destination < $1)
+       OR EXISTS (SELECT FROM outbox WHERE outbox.partition = numbers.partition AND destination > $1)`,
+);
+
+/** From one to the next by the index, whatever the number of rows. */
+const selectDestinations = statement<[partition: number, home: Domain], { destination: Domain }>(
+  'ds_waiting_destinations',
+  `WITH RECURSIVE found AS (
+     SELECT (SELECT min(destination) FROM outbox WHERE partition = $1) AS destination
+     UNION ALL
+     SELECT (SELECT min(outbox.destination) FROM outbox
+              WHERE partition = $1 AND outbox.destination > found.destination)
+       FROM found
+      WHERE found.destination IS NOT NULL
+   )
+   SELECT destination FROM found
+    WHERE destination IS NOT NULL AND destination <> $2
+    ORDER BY destination`,
+);
+
 const selectHeadsAfter = statement<
-  [destination: Domain, after: Uuid | null, rowsMax: number],
+  [home: Domain, isHome: boolean, id: Uuid | null, destination: string, rowsMax: number],
   HeadRow & { partition: number }
 >(
   'ds_list_heads',
   `SELECT group_id AS id, destination, partition, incarnation, n
      FROM outbox_heads
-    WHERE destination = $1 AND ($2::uuid IS NULL OR group_id > $2)
-    ORDER BY group_id
-    LIMIT $3`,
+    WHERE (destination = $1) = $2 AND ($3::uuid IS NULL OR (group_id, destination) > ($3, $4))
+    ORDER BY group_id, destination
+    LIMIT $5`,
 );
