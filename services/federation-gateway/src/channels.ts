@@ -7,6 +7,8 @@ import type { Peer } from './peers.ts';
 
 export interface ChannelsPorts extends Reach {
   readonly clock: Clock;
+  /** Who we say that we are, before anything that is signed is read. */
+  readonly home: Domain;
   /** Whom we believe, and what we show. */
   readonly trust: Pick<HomeserverOptions, 'ca' | 'certificate'>;
 }
@@ -42,7 +44,8 @@ export class Channels implements Disposable {
     const kept = this.#open.get(domain);
     if (kept?.endpoint === printed && nowMs < kept.untilMs) return kept.channel;
     const addresses = await this.#addressesOf(endpoint);
-    const channel = connectHomeserver({ addresses, domain, ...this.#ports.trust });
+    const { home, trust } = this.#ports;
+    const channel = claiming(home, connectHomeserver({ addresses, domain, ...trust }));
     this.drop(domain);
     this.#open.set(domain, { channel, endpoint: printed, untilMs: nowMs + LOOK_AGAIN_MS });
     return channel;
@@ -68,4 +71,13 @@ export class Channels implements Disposable {
       .filter(({ family }) => family === first?.family)
       .map(({ address }) => printEndpoint({ host: address, port }));
   }
+}
+
+/** Each call says whose it is, as it is counted over there before it is read. */
+function claiming(home: Domain, channel: Channel): Channel {
+  return {
+    ...channel,
+    unary: async (call) => await channel.unary({ ...call, source: home }),
+    stream: (call) => channel.stream({ ...call, source: home }),
+  };
 }

@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { access, constants } from 'node:fs/promises';
 
 import { CannotStart } from '@roost/core/cannot-start';
@@ -6,9 +7,10 @@ import { parseNetwork } from '@roost/federation/address';
 import { parseEndpoint } from '@roost/federation/peer-domain';
 import { SPOKEN } from '@roost/federation/versions';
 import { readCaFile } from '@roost/service/ca-file';
-import { integer, path, variable } from '@roost/service/config';
+import { integer, oneOf, path, variable } from '@roost/service/config';
 import { z } from 'zod';
 
+import { certificatesIn } from './certificates.ts';
 import { resolveByHosts } from './discovery/hosts.ts';
 
 const endpoint = variable(
@@ -20,6 +22,10 @@ const endpoint = variable(
 export const federationVariables = {
   ROOST_FEDERATION_ENDPOINT: endpoint,
   ROOST_FEDERATION_CA: path.optional(),
+  ROOST_FEDERATION_MTLS: oneOf('off', 'preferred', 'required').default('preferred'),
+  ROOST_FEDERATION_CERT: path.optional(),
+  ROOST_FEDERATION_KEY: path.optional(),
+  ROOST_FEDERATION_CLIENT_CA: path.optional(),
   ROOST_FEDERATION_ALLOWED_NETWORKS: variable(
     'networks such as 10.0.0.0/8 or fd00::/8, several with commas between',
     (text) => {
@@ -39,6 +45,9 @@ export function federationConfig(read: z.output<typeof schema>) {
   return {
     endpoint: read.ROOST_FEDERATION_ENDPOINT,
     caFile: read.ROOST_FEDERATION_CA,
+    mtls: read.ROOST_FEDERATION_MTLS,
+    certificateFiles: { cert: read.ROOST_FEDERATION_CERT, key: read.ROOST_FEDERATION_KEY },
+    clientCaFile: read.ROOST_FEDERATION_CLIENT_CA,
     hostsFile: read.ROOST_FEDERATION_HOSTS,
     allowed: read.ROOST_FEDERATION_ALLOWED_NETWORKS ?? [],
     wellKnownPort: read.ROOST_FEDERATION_WELL_KNOWN_PORT,
@@ -46,19 +55,58 @@ export function federationConfig(read: z.output<typeof schema>) {
   };
 }
 
+type FederationFiles = ReturnType<typeof federationConfig>;
+
 /** The parts of what `openFederation` takes that the environment decides. */
-export async function federationOf(config: ReturnType<typeof federationConfig>) {
-  const { endpoint: reached, caFile, hostsFile, allowed, wellKnownPort, auditDays } = config;
+export async function federationOf(config: FederationFiles) {
+  const { endpoint: reached, hostsFile, allowed, wellKnownPort, auditDays, mtls } = config;
   return {
     config: {
-      ...{ allowed, wellKnownPort, auditDays },
-      about: { endpoint: reached, protocol: SPOKEN, pins: [] },
+      ...{ allowed, wellKnownPort, auditDays, mtls },
+      about: { endpoint: reached, protocol: SPOKEN },
     },
     ports: {
-      trust: { ca: await readCaFile('ROOST_FEDERATION_CA', caFile) },
+      trust: await trustOf(config),
       resolve: hostsFile === undefined ? undefined : resolveByHosts(await readable(hostsFile)),
     },
   };
+}
+
+async function trustOf({ mtls, caFile, clientCaFile, certificateFiles }: FederationFiles) {
+  const [certName, keyName] = ['ROOST_FEDERATION_CERT', 'ROOST_FEDERATION_KEY'];
+  const cert = await readCaFile(certName, certificateFiles.cert);
+  const key = await readCaFile(keyName, certificateFiles.key);
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new CannotStart(`${certName} and ${keyName} belong together: give both, or none`);
+  }
+  if (mtls === 'required' && cert === undefined) {
+    throw new CannotStart(`ROOST_FEDERATION_MTLS is required: give ${certName} and ${keyName}`);
+  }
+  const certificate = cert === undefined || key === undefined ? undefined : { cert, key };
+  if (certificate !== undefined) assertPair(certificate);
+  const clientCa = await readCaFile('ROOST_FEDERATION_CLIENT_CA', clientCaFile);
+  if (clientCa !== undefined) assertCertificates(clientCa);
+  return { ca: await readCaFile('ROOST_FEDERATION_CA', caFile), clientCa, certificate };
+}
+
+function assertPair({ cert, key }: { readonly cert: string; readonly key: string }): void {
+  try {
+    if (new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) return;
+  } catch {
+    // What was wrong with it is not told: it may be the key.
+  }
+  throw new CannotStart(
+    'ROOST_FEDERATION_CERT and ROOST_FEDERATION_KEY are no certificate and its key, PEM: give both of one',
+  );
+}
+
+function assertCertificates(pem: string): void {
+  try {
+    if (certificatesIn(pem).length > 0) return;
+  } catch {
+    // The sentence is the same.
+  }
+  throw new CannotStart('ROOST_FEDERATION_CLIENT_CA holds no certificates, PEM: give some');
 }
 
 async function readable(file: string): Promise<string> {

@@ -3,11 +3,14 @@ import type { Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import {
   assertAddressed,
+  assertCertified,
   assertSigned,
   BadEnvelope,
   type Envelope,
   readEnvelope,
 } from '@roost/federation/envelope';
+import type { CallContext } from '@roost/rpc/service';
+import type { Certificates } from './certificates.ts';
 import type { FederationEvents } from './events.ts';
 import type { Ledger } from './ledger.ts';
 import type { Limits, Wanted } from './limits.ts';
@@ -20,9 +23,16 @@ export interface DoorPorts {
   readonly clock: Clock;
   readonly policy: Pick<Policy, 'admit'>;
   readonly peers: Pick<Peers, 'findSigner'>;
+  readonly certificates: Pick<Certificates, 'isEnough'>;
   readonly limits: Limits;
   readonly ledger: Pick<Ledger, 'accept'>;
   readonly events: Pick<FederationEvents, 'accepted' | 'refused'>;
+}
+
+/** What is asked for it, and what is known of whoever sent it without having read it. */
+export interface Knock extends Pick<Wanted, 'kind' | 'cost'> {
+  readonly method?: string;
+  readonly from: Pick<CallContext, 'source' | 'certificate'>;
 }
 
 /** What came in, and who sent it. */
@@ -33,7 +43,7 @@ export interface Accepted {
 
 /**
  * What every word of another homeserver has to get through, in this order: its form; that it is for us and
- * of now; the policy; its signature, for this payload; the limits; and the ledger. Nothing is looked for
+ * of now; the policy; the certificate that was shown; its signature, for this payload; the limits; and the ledger. Nothing is looked for
  * in the name of a domain that the policy keeps out, and nothing is written before a signature holds.
  */
 export class Door {
@@ -46,7 +56,7 @@ export class Door {
   /** `work` is what is done with it once it is in: what that refuses is counted too. */
   async admit<T>(
     [bytes, payload]: readonly [envelope: Uint8Array, payload: Uint8Array],
-    wanted: { readonly method?: string } & Pick<Wanted, 'kind' | 'cost'>,
+    wanted: Knock,
     work: (accepted: Accepted) => Promise<T>,
   ): Promise<T> {
     const { events } = this.#ports;
@@ -63,17 +73,23 @@ export class Door {
   async #accept(
     bytes: Uint8Array,
     payload: Uint8Array,
-    { method, kind, cost }: { readonly method?: string } & Pick<Wanted, 'kind' | 'cost'>,
+    { method, kind, cost, from }: Knock,
   ): Promise<Accepted> {
-    const { clock, crypto, home, ledger, limits, peers, policy } = this.#ports;
+    const { certificates, clock, crypto, home, ledger, limits, peers, policy } = this.#ports;
     const sealed = readEnvelope(bytes);
     const { envelope } = sealed;
     assertAddressed(envelope, home, clock.now());
     if (method !== undefined && envelope.method !== method) {
       throw new BadEnvelope('method', 'it is for another method');
     }
+    if (from.source !== undefined && from.source !== envelope.source) {
+      throw new BadEnvelope('source', 'it came as a call of another homeserver');
+    }
     await policy.admit(envelope.source);
-    const peer = await peers.findSigner(envelope.source, envelope.keyId);
+    const isCertified = ({ directory }: Pick<Peer, 'directory'>): boolean =>
+      certificates.isEnough(from.certificate, directory);
+    const peer = await peers.findSigner(envelope.source, envelope.keyId, isCertified);
+    assertCertified(envelope, () => isCertified(peer));
     assertSigned(crypto, sealed, payload, peer.keys);
     await limits.take(peer, { kind, cost, groupTag: envelope.groupTag });
     const { source, messageId, expiresMs } = envelope;

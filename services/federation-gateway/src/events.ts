@@ -1,17 +1,18 @@
 import { Failure } from '@roost/core/failure';
 import { BadEnvelope, ENVELOPE_FLAWS } from '@roost/federation/envelope';
 import type { Database } from '@roost/postgres/database';
-import { counter } from '@roost/service/instruments';
+import { counter, gauge } from '@roost/service/instruments';
 import type { Log } from '@roost/service/log';
 import { observePool } from '@roost/service/pool-metrics';
+import type { Crowd } from './crowd.ts';
 import { DISCOVERY_FLAWS, PeerUnreachable } from './discovery/unreachable.ts';
 
 /** What operators care about: numbers by kind, without a name of anybody. */
 export interface FederationEvents {
   /** An envelope was let in. */
   accepted(kind: 'group' | 'call'): void;
-  /** Something that came in was refused, at the door or behind it. */
-  refused(kind: 'group' | 'call', error: unknown): void;
+  /** Something that came in was refused, before it was read, at the door or behind it. */
+  refused(kind: 'unread' | 'group' | 'call', error: unknown): void;
   /** A peer was looked for. */
   searched(error?: unknown): void;
   /** A request of one of our users went out, or could not. */
@@ -24,7 +25,7 @@ export function federationEvents(log: Log): FederationEvents {
   const envelopes = counter(
     'roost_federation_envelopes_total',
     'Envelopes of other homeservers, by what became of them.',
-    { kind: ['group', 'call'], outcome: ['accepted', ...REFUSALS, ...FLAWS] },
+    { kind: ['unread', 'group', 'call'], outcome: ['accepted', ...REFUSALS, ...FLAWS] },
   );
   const searches = counter(
     'roost_federation_searches_total',
@@ -59,9 +60,27 @@ export function federationEvents(log: Log): FederationEvents {
   };
 }
 
-/** What the gateway's pool does, read by who asks for metrics. */
-export function observeFederation(database: Database): Disposable {
-  return observePool('federation-gateway', database);
+/** What the gateway's pool and its door do, read by who asks for metrics. */
+export function observeFederation(
+  database: Database,
+  crowd: Pick<Crowd, 'inside' | 'waiting'>,
+): Disposable {
+  const observed = [
+    observePool('federation-gateway', database),
+    gauge(
+      'roost_federation_calls',
+      'Calls of other homeservers, by whether they are let in already.',
+      (observe) => {
+        observe(crowd.inside, { state: 'inside' });
+        observe(crowd.waiting, { state: 'waiting' });
+      },
+    ),
+  ];
+  return {
+    [Symbol.dispose]: () => {
+      for (const each of observed) each[Symbol.dispose]();
+    },
+  };
 }
 
 /** Reasons that have a series of their own; the others count together. */

@@ -71,7 +71,8 @@ export async function openHome(domain: Domain, clock: TestClock, wellKnownPort: 
   const gateway = await openFederation(
     {
       ...{ domain, secretKey, wellKnownPort, auditDays: 30 },
-      about: { endpoint: { host: `federation.${domain}`, port }, protocol: SPOKEN, pins: [] },
+      about: { endpoint: { host: `federation.${domain}`, port }, protocol: SPOKEN },
+      mtls: 'preferred',
       allowed: [parseNetwork('127.0.0.0/8')] as Network[],
     },
     {

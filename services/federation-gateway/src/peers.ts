@@ -77,10 +77,14 @@ export class Peers {
     return this.#peerOf(domain, found);
   }
 
-  /** A peer that signed with a key: where that is not known, it is looked for again, once a minute. */
-  async findSigner(domain: Domain, keyId: Uint8Array): Promise<Peer> {
+  /** A peer that signed with a key: where that is not known, or not enough, it is looked for again, once a minute. */
+  async findSigner(
+    domain: Domain,
+    keyId: Uint8Array,
+    isEnough: (peer: Peer) => boolean = () => true,
+  ): Promise<Peer> {
     const peer = await this.find(domain);
-    if (peer.keys.some((key) => equal(key.keyId, keyId))) return peer;
+    if (peer.keys.some((key) => equal(key.keyId, keyId)) && isEnough(peer)) return peer;
     try {
       return this.#peerOf(domain, await this.#search(domain));
     } catch (error) {

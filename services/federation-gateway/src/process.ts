@@ -2,7 +2,7 @@ import { NatsBus } from '@roost/bus/nats-bus';
 import { LimitInternalServiceDefinition } from '@roost/proto/roost/tokens/v1/limits';
 import { clientOf, connectPeer, type PeerChannel } from '@roost/rpc/client';
 import { isServing } from '@roost/rpc/health';
-import { type Environment, readEnvironment } from '@roost/service/config';
+import { type Environment, listenAddress, readEnvironment } from '@roost/service/config';
 import { openNats } from '@roost/service/nats';
 import type { Connection, ServiceProgram } from '@roost/service/process';
 import {
@@ -16,11 +16,13 @@ import { z } from 'zod';
 import { federationConfig, federationOf, federationVariables } from './config.ts';
 import { limitsBy } from './handlers/limits.ts';
 import { migrations, openFederation } from './service.ts';
+import { serveDirectory } from './well-known.ts';
 
 const schema = z.object({
   ...processVariables,
   ...natsVariables,
   ...federationVariables,
+  ROOST_DIRECTORY_LISTEN: listenAddress.prefault('0.0.0.0:7680'),
   ROOST_AS_ADDRESS: addresses,
   ROOST_AAS_ADDRESS: addresses,
   ROOST_QS_ADDRESS: addresses,
@@ -33,6 +35,7 @@ function readConfig(environment: Environment) {
     ...processConfig(read),
     nats: natsConfig(read),
     federation: federationConfig(read),
+    directoryListen: read.ROOST_DIRECTORY_LISTEN,
     services: {
       as: read.ROOST_AS_ADDRESS,
       aas: read.ROOST_AAS_ADDRESS,
@@ -74,11 +77,11 @@ export const program: ServiceProgram<Config, Connections> = {
       ...{ as: to('as'), aas: to('aas'), qs: to('qs'), ds: to('ds') },
     };
   },
-  async open({ domain, federation }, basics, to) {
+  async open({ domain, federation, directoryListen }, basics, to) {
     const { secret } = basics;
     const transportKey = await secret('transport');
     const { config, ports } = await federationOf(federation);
-    return await openFederation(
+    const service = await openFederation(
       { ...config, domain, secretKey: await secret('federation') },
       {
         ...{ ...basics, ...ports, transportKey, bus: new NatsBus(to.nats, transportKey) },
@@ -90,5 +93,18 @@ export const program: ServiceProgram<Config, Connections> = {
         ]),
       },
     );
+    try {
+      const directory = await serveDirectory(directoryListen, service.directoryPage);
+      return {
+        ...service,
+        async close() {
+          await directory[Symbol.asyncDispose]();
+          await service.close();
+        },
+      };
+    } catch (error) {
+      await service.close();
+      throw error;
+    }
   },
 };

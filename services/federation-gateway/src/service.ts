@@ -1,6 +1,6 @@
 import type { Bus } from '@roost/bus/ports';
 import type { Domain } from '@roost/core/ids';
-import { type Clock, DAY_MS, MINUTE_MS, sleep } from '@roost/core/time';
+import { type Clock, DAY_MS, MINUTE_MS, SECOND_MS, sleep } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Directory } from '@roost/federation/directory';
 import type { Network } from '@roost/federation/address';
@@ -8,12 +8,16 @@ import type { Database } from '@roost/postgres/database';
 import { FederationInternalServiceDefinition } from '@roost/proto/roost/federation/v1/gateway';
 import { PeerServiceDefinition } from '@roost/proto/roost/federation/v1/peer';
 import type { Transport } from '@roost/rpc/call';
+import type { Page } from '@roost/rpc/pages';
 import { bind, type ServiceBinding } from '@roost/rpc/service';
 import type { Log } from '@roost/service/log';
 import { Channels, type ChannelsPorts } from './channels.ts';
+import { Certificates, type MutualMode, pinsOf } from './certificates.ts';
+import { Crowd } from './crowd.ts';
 import { fetchDocument } from './discovery/document.ts';
 import type { Resolve } from './discovery/lookup.ts';
 import { Door } from './door.ts';
+import { doorstep } from './doorstep.ts';
 import { federationEvents, type FederationEvents, observeFederation } from './events.ts';
 import { callHandler } from './handlers/call.ts';
 import { deliverHandler } from './handlers/deliver.ts';
@@ -24,13 +28,16 @@ import { OwnKeys } from './own-keys.ts';
 import { Peers } from './peers.ts';
 import { Policy } from './policy.ts';
 import { forgetSearches } from './store/peers.ts';
+import { pageOf } from './well-known.ts';
 
 export interface FederationConfig {
   readonly domain: Domain;
   /** 32 bytes: seals the federation keys. */
   readonly secretKey: Uint8Array;
-  /** What the directory says: where peers reach us, which versions, which client certificates. */
-  readonly about: Pick<Directory, 'endpoint' | 'protocol' | 'pins'>;
+  /** What the directory says: where peers reach us, and which versions we speak. */
+  readonly about: Pick<Directory, 'endpoint' | 'protocol'>;
+  /** Whether homeservers show each other certificates; `preferred` where nothing is said. */
+  readonly mtls?: MutualMode | undefined;
   /** Blocks of addresses that peers may have besides those of the public internet. */
   readonly allowed: readonly Network[];
   /** Where the well-known address is answered. */
@@ -50,8 +57,8 @@ export interface FederationPorts {
   readonly limits: Limits;
   /** To our own services, in the name of the gateway, by their names. */
   readonly services: ReadonlyMap<string, Transport>;
-  /** Whom we believe, and what we show. */
-  readonly trust: ChannelsPorts['trust'];
+  /** Whom we believe, PEM: authorities of servers, authorities of client certificates; and what we show. */
+  readonly trust: ChannelsPorts['trust'] & { readonly clientCa?: string | undefined };
   /** Another way to look names up than the machine's. */
   readonly resolve?: Resolve | undefined;
   readonly log: Log;
@@ -59,10 +66,15 @@ export interface FederationPorts {
 
 export interface FederationService {
   readonly bindings: readonly ServiceBinding[];
-  /** What signs, and what stands at the well-known address. */
+  /** What signs, and what says so to others. */
   readonly keys: Pick<OwnKeys, 'signer' | 'directory'>;
+  /** What stands at the well-known address. */
+  readonly directoryPage: () => Page;
   close(): Promise<void>;
 }
+
+/** Whoever sends more slowly is no homeserver, or none that is well. */
+const BODY_MS = 10 * SECOND_MS;
 
 export const migrations = new URL('../migrations/', import.meta.url);
 
@@ -71,10 +83,12 @@ export async function openFederation(
   config: FederationConfig,
   ports: FederationPorts,
 ): Promise<FederationService> {
-  const { domain: home, about, allowed } = config;
-  const { database, crypto, clock, trust, resolve } = ports;
+  const { domain: home, allowed, mtls = 'preferred', secretKey } = config;
+  const { database, crypto, clock, resolve } = ports;
+  const { clientCa, ...trust } = mtls === 'off' ? { ca: ports.trust.ca } : ports.trust;
+  const about = { ...config.about, pins: pinsOf(trust.certificate) };
   const events = federationEvents(ports.log);
-  const keys = new OwnKeys({ ...ports, domain: home, about, secretKey: config.secretKey });
+  const keys = new OwnKeys({ ...ports, domain: home, about, secretKey });
   await keys.rotate();
 
   const policy = new Policy(database, home);
@@ -84,20 +98,22 @@ export async function openFederation(
     fetchDocument: async (domain) => await fetchDocument(domain, found),
   });
   const ledger = new Ledger(ports);
-  const door = new Door({ ...ports, home, policy, peers, ledger, events });
-  const channels = new Channels({ clock, allowed, resolve, trust });
+  const certificates = new Certificates(mtls, clientCa, clock);
+  const door = new Door({ ...ports, home, policy, certificates, peers, ledger, events });
+  const channels = new Channels({ clock, home, allowed, resolve, trust });
+  const crowd = new Crowd();
   const common = { ...ports, home, door, policy, peers, channels, keys, events };
   const options = { audience: home, clock, crypto };
   const bindings = [
     bind(
       PeerServiceDefinition,
       { call: callHandler(common), deliver: deliverHandler(common) },
-      options,
+      { ...options, admit: doorstep({ crowd, certificates, policy, events }), bodyMs: BODY_MS },
     ),
     bind(FederationInternalServiceDefinition, forwardHandlers(common), options),
   ];
 
-  const observed = observeFederation(database);
+  const observed = observeFederation(database, crowd);
   const stop = new AbortController();
   const working = work(stop.signal, {
     keys: async () => await keys.rotate(),
@@ -110,6 +126,7 @@ export async function openFederation(
   return {
     bindings,
     keys,
+    directoryPage: () => pageOf(keys.directory),
     async close() {
       stop.abort();
       observed[Symbol.dispose]();

@@ -48,8 +48,8 @@ export function callHandler({
     });
     return { response };
   };
-  return async ({ envelope: bytes, payload }, { signal }) =>
-    await door.admit([bytes, payload], { kind: 'call', cost: 1 }, ({ envelope }) =>
-      answer(envelope, payload, signal),
+  return async ({ envelope: bytes, payload }, from) =>
+    await door.admit([bytes, payload], { kind: 'call', cost: 1, from }, ({ envelope }) =>
+      answer(envelope, payload, from.signal),
     );
 }

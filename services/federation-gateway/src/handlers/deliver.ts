@@ -17,9 +17,13 @@ import { SECOND_MS } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import { assertGroup, assertNumber, BadEnvelope, type Envelope } from '@roost/federation/envelope';
 import { decodeEvents, type FederatedEvent } from '@roost/federation/payload';
-import type { DeliveryResult, PeerServiceDefinition } from '@roost/proto/roost/federation/v1/peer';
+import type {
+  Delivery,
+  DeliveryResult,
+  PeerServiceDefinition,
+} from '@roost/proto/roost/federation/v1/peer';
 import type { Handlers } from '@roost/rpc/service';
-import type { Door } from '../door.ts';
+import type { Door, Knock } from '../door.ts';
 
 export interface DeliverPorts {
   readonly crypto: Crypto;
@@ -50,12 +54,12 @@ const MESSAGE_CHARACTERS_MAX = 512;
 export function deliverHandler(
   ports: DeliverPorts,
 ): Handlers<typeof PeerServiceDefinition>['deliver'] {
-  return async ({ deliveries }) => {
+  return async ({ deliveries }, from) => {
     if (deliveries.length === 0 || deliveries.length > DELIVERIES_MAX) {
       throw malformed('deliveries', `are not 1 to ${DELIVERIES_MAX}`);
     }
     const opened = await Promise.all(
-      deliveries.map(({ envelope, payload }) => settled(open(ports, envelope, payload))),
+      deliveries.map((delivery) => settled(open(ports, delivery, from))),
     );
     const answers = new Map<string, Promise<BusAnswer | Failure>>();
     const good = opened.flatMap((each) => (each instanceof Failure ? [] : [each]));
@@ -73,9 +77,13 @@ export function deliverHandler(
   };
 }
 
-async function open(ports: DeliverPorts, bytes: Uint8Array, payload: Uint8Array): Promise<Opened> {
-  const wanted = { method: DELIVER_PATH, kind: 'group', cost: 1 } as const;
-  return await ports.door.admit([bytes, payload], wanted, async ({ envelope }) =>
+async function open(
+  ports: DeliverPorts,
+  { envelope: bytes, payload }: Delivery,
+  from: Knock['from'],
+): Promise<Opened> {
+  const knock = { method: DELIVER_PATH, kind: 'group', cost: 1, from } as const;
+  return await ports.door.admit([bytes, payload], knock, async ({ envelope }) =>
     openEvents(ports, envelope, payload),
   );
 }
