@@ -43,17 +43,19 @@ async function closed(socket: Socket): Promise<void> {
   while (!socket.closed) await sleep(10);
 }
 
-async function heard(text: string): Promise<boolean> {
-  for (let waited = 0; waited < 500; waited += 10) {
-    if (answers === text) return true;
+/** Says how long it took. */
+async function heard(text: string): Promise<number> {
+  const startMs = performance.now();
+  while (answers !== text) {
+    if (performance.now() - startMs > 20_000) throw new Error(`heard ${answers}, not ${text}`);
     await sleep(10);
   }
-  return false;
+  return performance.now() - startMs;
 }
 
 test('a whole cable lets all through', async () => {
   near.write('one');
-  expect(await heard('one')).toBe(true);
+  await heard('one');
 });
 
 test.each(['mute-there', 'mute-back', 'mute'] as const)(
@@ -63,10 +65,10 @@ test.each(['mute-there', 'mute-back', 'mute'] as const)(
     cable.watch = (bytes) => seen.push(bytes.toString());
     cable.set(condition);
     near.write('one');
-    expect(await heard('one')).toBe(false);
+    await sleep(500);
     expect([answers, near.closed]).toEqual(['', false]);
     cable.set('whole');
-    expect(await heard('one')).toBe(true);
+    await heard('one');
     expect(seen).toEqual(['one']);
     cable.watch = undefined;
   },
@@ -81,9 +83,10 @@ test('a cut cable resets what stands, and takes nothing new', async () => {
 test('a slow cable takes its time', async () => {
   cable.backPerSecond = 1_000;
   near.write('x'.repeat(300));
-  expect(await heard('x'.repeat(300))).toBe(true);
+  await heard('x'.repeat(300));
   cable.backPerSecond = 150;
   near.write('y'.repeat(100));
-  expect(await heard(`${'x'.repeat(300)}${'y'.repeat(100)}`)).toBe(false);
+  // It does so in two thirds of a second; a busy machine makes it longer, never shorter.
+  expect(await heard(`${'x'.repeat(300)}${'y'.repeat(100)}`)).toBeGreaterThan(600);
   cable.backPerSecond = undefined;
 });
