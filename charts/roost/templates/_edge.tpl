@@ -1,8 +1,9 @@
+{{/* The environment of an edge. (list $ "edge" values) */}}
 {{- define "roost.edgeEnvironment" -}}
-{{- $prefix := include "roost.name" . -}}
-{{- $memory := include "roost.resources" (list . "edge" .Values.edge) | fromYaml | dig "limits" "memory" "512Mi" -}}
+{{- $ := index . 0 -}}{{- $name := index . 1 -}}{{- $own := index . 2 -}}
+{{- $memory := include "roost.resources" . | fromYaml | dig "limits" "memory" "512Mi" -}}
 - name: ROOST_DOMAIN
-  value: {{ .Values.domain | quote }}
+  value: {{ $.Values.domain | quote }}
 - name: ROOST_LISTEN
   value: 0.0.0.0:8443
 - name: ROOST_HEALTH_LISTEN
@@ -17,36 +18,51 @@
   value: /edge/tls.crt
 - name: ROOST_TLS_KEY
   value: /edge/tls.key
+- name: ROOST_CONNECTIONS_MAX
+  value: {{ $own.connections | int64 | toString | quote }}
+# Less than Kubernetes lets it have: it is to refuse before it is killed.
+- name: ROOST_HEAP_MEGABYTES
+  value: {{ div (mul 3 (include "roost.megabytes" $memory | int)) 4 | toString | quote }}
+- name: ROOST_DRAIN_NOTICE_MS
+  value: {{ mul $own.drainNoticeSeconds 1000 | toString | quote }}
+- name: ROOST_DRAIN_MS
+  value: {{ mul $own.drainSeconds 1000 | toString | quote }}
+{{- if eq $name "edge" }}
+{{- include "roost.clientsEdgeEnvironment" $ }}
+{{- else }}
+- name: ROOST_FEDERATION_GATEWAY_ADDRESS
+  value: {{ include "roost.name" $ }}-federation-gateway:7443
+- name: ROOST_FEDERATION_MTLS
+  value: {{ $.Values.federation.mtls | quote }}
+{{- end }}
+{{- include "roost.tracing" $ }}
+{{- end }}
+
+{{- define "roost.clientsEdgeEnvironment" -}}
+{{- $prefix := include "roost.name" . }}
 - name: ROOST_GATE_CERT
   value: /gate/tls.crt
 - name: ROOST_GATE_KEY
   value: /gate/tls.key
-{{- $facts := include "roost.services" . | fromYaml }}
-{{- range $name, $_ := .Values.services }}
-{{- if has "edge" (index $facts $name).calledBy }}
-- name: ROOST_{{ $name | upper | replace "-" "_" }}_ADDRESS
+{{- range $name, $fact := include "roost.services" . | fromYaml }}
+{{- if has "edge" $fact.calledBy }}
+- name: ROOST_{{ $name | upper }}_ADDRESS
   value: {{ $prefix }}-{{ $name }}:7443
+{{- end }}
+{{- if $fact.directory }}
+- name: ROOST_DIRECTORY_ADDRESS
+  value: {{ $prefix }}-{{ $name }}:7680
 {{- end }}
 {{- end }}
 {{- with .Values.edge.allowedOrigins }}
 - name: ROOST_ALLOWED_ORIGINS
   value: {{ join "," . | quote }}
 {{- end }}
-- name: ROOST_CONNECTIONS_MAX
-  value: {{ .Values.edge.connections | int64 | toString | quote }}
-# Less than Kubernetes lets it have: it is to refuse before it is killed.
-- name: ROOST_HEAP_MEGABYTES
-  value: {{ div (mul 3 (include "roost.megabytes" $memory | int)) 4 | toString | quote }}
 # Twice what all edges together allow: each stops a flood by itself.
 - name: ROOST_ADDRESS_CALLS
   value: {{ mul 2 .Values.addressCalls.burst | toString | quote }}
 - name: ROOST_ADDRESS_CALLS_PER_SECOND
   value: {{ mul 2 .Values.addressCalls.perSecond | toString | quote }}
-- name: ROOST_DRAIN_NOTICE_MS
-  value: {{ mul .Values.edge.drainNoticeSeconds 1000 | toString | quote }}
-- name: ROOST_DRAIN_MS
-  value: {{ mul .Values.edge.drainSeconds 1000 | toString | quote }}
-{{- include "roost.tracing" . }}
 {{- end }}
 
 {{/* 512Mi, 1Gi, 1536Mi: in MiB. */}}

@@ -28,9 +28,33 @@ helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
 {{- end -}}
 {{- end }}
 
-{{/* What services are, and what the profile says of them: objects as YAML. */}}
+{{/* What the services are that this release has: objects as YAML. */}}
 {{- define "roost.services" -}}
-{{ .Files.Get "files/services.yaml" }}
+{{- $isFederated := .Values.federation.enabled -}}
+{{- $here := dict -}}
+{{- range $name, $fact := .Files.Get "files/services.yaml" | fromYaml -}}
+  {{- if or $isFederated (not $fact.onlyFederated) -}}
+    {{- range $list := list "calledBy" "calls" -}}
+      {{- $_ := set $fact $list (concat (index $fact $list) (ternary (dig "federated" $list list $fact) list $isFederated)) -}}
+    {{- end -}}
+    {{- $_ := set $here $name $fact -}}
+  {{- end -}}
+{{- end -}}
+{{ toYaml $here }}
+{{- end }}
+
+{{/* And what the operator says of each of them. */}}
+{{- define "roost.own" -}}
+{{- $own := dict -}}
+{{- range $name, $_ := include "roost.services" . | fromYaml }}{{ $_ := set $own $name (index $.Values.services $name) }}{{ end -}}
+{{ toYaml $own }}
+{{- end }}
+
+{{/* The edges: that of clients, and that of other homeservers. */}}
+{{- define "roost.edges" -}}
+{{- $edges := dict "edge" .Values.edge -}}
+{{- if .Values.federation.enabled }}{{ $_ := set $edges "federation-edge" .Values.federation.edge }}{{ end -}}
+{{ toYaml $edges }}
 {{- end }}
 
 {{- define "roost.profile" -}}

@@ -55,6 +55,34 @@ roost-network: {{ index . 1 }}
   {{- end }}
 {{- end }}
 
+{{/* The public internet; private addresses only where the operator says so. (list $ "qs" facts) */}}
+{{- define "roost.internet" -}}
+{{- $ := index . 0 -}}{{- $isPeers := (index . 2).onlyFederated -}}
+- to:
+    - ipBlock:
+        cidr: 0.0.0.0/0
+        {{- if or $isPeers (not $.Values.pushToPrivateAddresses) }}
+        except: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, 100.64.0.0/10]
+        {{- end }}
+    - ipBlock:
+        cidr: ::/0
+        {{- if or $isPeers (not $.Values.pushToPrivateAddresses) }}
+        except: ["fc00::/7", "fe80::/10"]
+        {{- end }}
+    {{- if $isPeers }}
+    {{- range $.Values.federation.allowedNetworks }}
+    - ipBlock:
+        cidr: {{ . | quote }}
+    {{- end }}
+    {{- end }}
+  {{- with (index . 2).internet }}
+  ports:
+    {{- range . }}
+    - port: {{ . }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+
 {{- define "roost.collector" -}}
 {{- with .Values.tracing.endpoint }}
 {{- $port := urlParse . | dig "host" "" | splitList ":" | last | int }}

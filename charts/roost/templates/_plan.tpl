@@ -3,7 +3,7 @@
 {{- $prefix := include "roost.name" . -}}
 {{- $facts := include "roost.services" . | fromYaml -}}
 {{- $keys := list -}}{{- $credentials := list -}}{{- $certificates := list -}}{{- $purposes := list -}}
-{{- range $name, $_ := .Values.services -}}
+{{- range $name, $_ := include "roost.own" $ | fromYaml -}}
   {{- $fact := index $facts $name -}}
   {{- $purposes = concat $purposes $fact.keys -}}
   {{- $certificates = append $certificates $name -}}
@@ -27,7 +27,7 @@
 {{- $plan := dict "domain" .Values.domain "labels" $labels "keys" $keys "credentials" $credentials -}}
 {{- if eq .Values.certificates.from "roost" -}}
   {{- $all := list -}}
-  {{- range concat $certificates (list "edge" "gate" "operator") }}{{ $all = append $all (dict "secret" (printf "%s-tls-%s" $prefix .) "peer" .) }}{{ end -}}
+  {{- range concat $certificates (include "roost.identities" . | fromYamlArray) }}{{ $all = append $all (dict "secret" (printf "%s-tls-%s" $prefix .) "peer" .) }}{{ end -}}
   {{- $internal := dict "authority" (printf "%s-authority" $prefix) "days" (int .Values.certificates.days) "certificates" $all -}}
   {{- $_ := set $plan "internal" $internal -}}
 {{- end -}}
@@ -35,7 +35,17 @@
   {{- $names := .Values.edge.door.names | default (list .Values.domain) -}}
   {{- $_ := set $plan "door" (dict "secret" (printf "%s-door" $prefix) "names" $names "days" 365) -}}
 {{- end -}}
+{{- if and .Values.federation.enabled (eq .Values.federation.edge.door.from "selfSigned") -}}
+  {{- $_ := set $plan "federationDoor" (dict "secret" (include "roost.federationDoor" .) "names" (list .Values.domain) "days" 365) -}}
+{{- end -}}
 {{ toJson $plan }}
+{{- end }}
+
+{{/* Who has a certificate besides the services. */}}
+{{- define "roost.identities" -}}
+{{- $all := list "edge" "gate" "operator" -}}
+{{- if .Values.federation.enabled }}{{ $all = append $all "peer" }}{{ end -}}
+{{ toYaml $all }}
 {{- end }}
 
 {{/* The names of all Secrets of the plan: its account may read no others. */}}
@@ -49,6 +59,7 @@
 {{- range .certificates }}{{ $certificates = append $certificates .secret }}{{ end -}}
 {{- end -}}
 {{- with $plan.door }}{{ $certificates = append $certificates .secret }}{{ end -}}
+{{- with $plan.federationDoor }}{{ $certificates = append $certificates .secret }}{{ end -}}
 {{ dict "kept" $kept "certificates" $certificates | toJson }}
 {{- end }}
 

@@ -19,6 +19,10 @@
       key: {{ ternary "url" $own.database.key $.Values.postgresql.bundled }}
 - name: ROOST_DATABASE_CONNECTIONS
   value: {{ $own.database.connections | toString | quote }}
+{{- range $facts.calls }}
+- name: ROOST_{{ eq . "federation-gateway" | ternary "federation" . | upper }}_ADDRESS
+  value: {{ $prefix }}-{{ . }}:7443
+{{- end }}
 - name: ROOST_LOG_LEVEL
   value: {{ $.Values.logLevel }}
 - name: ROOST_DRAIN_MS
@@ -71,8 +75,6 @@
 - name: ROOST_REGISTRATION
   value: {{ $.Values.registration }}
 {{- else if eq $name "aas" }}
-- name: ROOST_AS_ADDRESS
-  value: {{ include "roost.name" $ }}-as:7443
 - name: ROOST_GENERAL_TOKENS_PER_DAY
   value: {{ $.Values.tokens.generalPerDay | int64 | toString | quote }}
 - name: ROOST_CONTACT_TOKENS_PER_DAY
@@ -91,7 +93,65 @@
   value: {{ $.Values.outbox.rows | int64 | toString | quote }}
 - name: ROOST_OUTBOX_MEGABYTES
   value: {{ $.Values.outbox.megabytes | int64 | toString | quote }}
+{{- else if eq $name "federation-gateway" }}
+{{- include "roost.gatewayEnvironment" $ }}
 {{- end }}
+{{- end }}
+
+{{- define "roost.gatewayEnvironment" -}}
+{{- with .Values.federation }}
+- name: ROOST_FEDERATION_ENDPOINT
+  value: {{ .endpoint | default (printf "%s:%v" $.Values.domain .edge.service.port) | quote }}
+- name: ROOST_DIRECTORY_LISTEN
+  value: 0.0.0.0:7680
+- name: ROOST_FEDERATION_MTLS
+  value: {{ .mtls | quote }}
+{{- if ne .mtls "off" }}
+# What it shows where it calls: the certificate of the home domain.
+- name: ROOST_FEDERATION_CERT
+  value: /door/tls.crt
+- name: ROOST_FEDERATION_KEY
+  value: /door/tls.key
+{{- end }}
+{{- if .ca.secret }}
+- name: ROOST_FEDERATION_CA
+  value: /peers/ca.crt
+{{- end }}
+{{- if .clientCa.secret }}
+- name: ROOST_FEDERATION_CLIENT_CA
+  value: /peer-clients/ca.crt
+{{- end }}
+{{- with .allowedNetworks }}
+- name: ROOST_FEDERATION_ALLOWED_NETWORKS
+  value: {{ join "," . | quote }}
+{{- end }}
+- name: ROOST_FEDERATION_WELL_KNOWN_PORT
+  value: {{ .wellKnownPort | int64 | toString | quote }}
+- name: ROOST_FEDERATION_AUDIT_DAYS
+  value: {{ .auditDays | int64 | toString | quote }}
+{{- end }}
+{{- end }}
+
+{{/* The Secret with the certificate of the home domain, which other homeservers see. */}}
+{{- define "roost.federationDoor" -}}
+{{- with .Values.federation.edge.door -}}
+{{ eq .from "secret" | ternary .secret (printf "%s-federation-door" (include "roost.name" $)) }}
+{{- end -}}
+{{- end }}
+
+{{/* What of Secrets a service is given besides: path → Secret and key. (list $ "qs" facts) */}}
+{{- define "roost.authorities" -}}
+{{- $ := index . 0 -}}{{- $name := index . 1 -}}{{- $facts := index . 2 -}}
+{{- $all := dict -}}
+{{- if and $facts.nats $.Values.nats.ca.secret }}{{ $_ := set $all "nats" $.Values.nats.ca }}{{ end -}}
+{{- if and $facts.redis $.Values.redis.ca.secret }}{{ $_ := set $all "redis" $.Values.redis.ca }}{{ end -}}
+{{- if eq $name "federation-gateway" -}}
+  {{- with $.Values.federation -}}
+    {{- if .ca.secret }}{{ $_ := set $all "peers" .ca }}{{ end -}}
+    {{- if .clientCa.secret }}{{ $_ := set $all "peer-clients" .clientCa }}{{ end -}}
+  {{- end -}}
+{{- end -}}
+{{ toYaml $all }}
 {{- end }}
 
 {{- define "roost.natsServers" -}}
@@ -105,22 +165,23 @@
 {{- end -}}
 {{- end }}
 
+{{/* (list $ "qs" facts) */}}
 {{- define "roost.serviceMounts" -}}
-{{- $ := index . 0 -}}{{- $facts := index . 1 -}}
+{{- $ := index . 0 -}}
 - name: tls
   mountPath: /tls
   readOnly: true
 - name: keys
   mountPath: /keys
   readOnly: true
-{{- if and $facts.nats $.Values.nats.ca.secret }}
-- name: nats-ca
-  mountPath: /nats
+{{- if and (eq (index . 1) "federation-gateway") (ne $.Values.federation.mtls "off") }}
+- name: door
+  mountPath: /door
   readOnly: true
 {{- end }}
-{{- if and $facts.redis $.Values.redis.ca.secret }}
-- name: redis-ca
-  mountPath: /redis
+{{- range $path, $_ := include "roost.authorities" . | fromYaml }}
+- name: {{ $path }}-ca
+  mountPath: /{{ $path }}
   readOnly: true
 {{- end }}
 {{- end }}
@@ -140,20 +201,18 @@
       - secret:
           name: {{ $prefix }}-key-{{ . }}
       {{- end }}
-{{- if and $facts.nats $.Values.nats.ca.secret }}
-- name: nats-ca
+{{- if and (eq $name "federation-gateway") (ne $.Values.federation.mtls "off") }}
+- name: door
   secret:
-    secretName: {{ $.Values.nats.ca.secret }}
-    items:
-      - key: {{ $.Values.nats.ca.key }}
-        path: ca.crt
+    secretName: {{ include "roost.federationDoor" $ }}
+    defaultMode: 0440
 {{- end }}
-{{- if and $facts.redis $.Values.redis.ca.secret }}
-- name: redis-ca
+{{- range $path, $from := include "roost.authorities" . | fromYaml }}
+- name: {{ $path }}-ca
   secret:
-    secretName: {{ $.Values.redis.ca.secret }}
+    secretName: {{ $from.secret }}
     items:
-      - key: {{ $.Values.redis.ca.key }}
+      - key: {{ $from.key }}
         path: ca.crt
 {{- end }}
 {{- end }}
