@@ -46,16 +46,17 @@ async function closed(socket: Socket): Promise<void> {
 /** Says how long it took. */
 async function heard(text: string): Promise<number> {
   const startMs = performance.now();
-  while (answers !== text) {
-    if (performance.now() - startMs > 20_000) throw new Error(`heard ${answers}, not ${text}`);
+  for (;;) {
+    const tookMs = performance.now() - startMs;
+    if (answers === text) return tookMs;
+    if (tookMs > 20_000) throw new Error(`heard ${answers}, not ${text}`);
     await sleep(10);
   }
-  return performance.now() - startMs;
 }
 
 test('a whole cable lets all through', async () => {
   near.write('one');
-  await heard('one');
+  expect(await heard('one')).toBeLessThan(20_000);
 });
 
 test.each(['mute-there', 'mute-back', 'mute'] as const)(
