@@ -1,4 +1,4 @@
-// What `.ci/run` runs once the packages are there: check, tests, those on real servers, vectors, fuzzer, build,
+// What `.ci/run` runs once the packages are there: check, the chart, tests, those on real servers, vectors, fuzzer, build,
 // smoke. Jest's tests, the vectors, the fuzzer's targets and the other steps are counted one by one; the last line
 // is `N passed, N failed`.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -25,15 +25,15 @@ const reportOf = (step: string): string => join(temporary, `${step}.json`);
 let passed = 0;
 const failed: string[] = [];
 
-/** `check` prints a line per step; each line counts. */
-function countCheck({ ok, output }: Outcome): void {
+/** `check` prints a line per step, `chart` one per thing that it looks at; each line counts. */
+function countCheck({ ok, output, name: step }: Outcome): void {
   const lines = output.split('\n');
   passed += lines.filter((line) => line.startsWith('ok  ')).length;
   const names = lines
     .filter((line) => line.startsWith('FAIL '))
-    .map((line) => `check: ${line.slice(5, 29).trim()}`);
+    .map((line) => `${step}: ${line.slice(5).replace(/ +[\d.]+ s$/, '')}`);
   failed.push(...names);
-  if (!ok && names.length === 0) failed.push('check');
+  if (!ok && names.length === 0) failed.push(step);
 }
 
 function countTests({ ok, name: step }: Outcome): void {
@@ -90,6 +90,7 @@ const distributed: [Step, (outcome: Outcome) => void][] = [
 const noServers = await whyNoServers();
 const steps: [Step, (outcome: Outcome) => void][] = [
   [{ name: 'check', command: npm('check'), timeoutMs: 5 * MINUTE_MS }, countCheck],
+  [{ name: 'chart', command: npm('chart'), timeoutMs: 10 * MINUTE_MS }, countCheck],
   [jest('test', 'test', '--selectProjects', 'unit', 'postgres'), countTests],
   ...(noServers === undefined ? distributed : []),
   [{ name: 'vectors', command: npm('vectors'), timeoutMs: 10 * MINUTE_MS }, countLines],
