@@ -32,7 +32,7 @@ export async function packServers(
   const shell = programOf('/bin/sh', '/bin/sh');
   const valkey = programOf(found['valkey-server'].path, '/usr/local/bin/valkey-server');
   plain('valkey', [...shell, ...valkey]);
-  const tools = ['rm', 'touch'].flatMap((name) => programOf(`/bin/${name}`, `/bin/${name}`));
+  const tools = ['mv', 'rm', 'touch'].flatMap((name) => programOf(`/bin/${name}`, `/bin/${name}`));
   plain('postgres', [...shell, ...tools, ...(await postgres())], POSTGRES, 'postgres');
 }
 

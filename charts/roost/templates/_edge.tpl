@@ -4,20 +4,10 @@
 {{- $memory := include "roost.resources" . | fromYaml | dig "limits" "memory" "512Mi" -}}
 - name: ROOST_DOMAIN
   value: {{ $.Values.domain | quote }}
-- name: ROOST_LISTEN
-  value: 0.0.0.0:8443
 - name: ROOST_HEALTH_LISTEN
   value: 0.0.0.0:9464
-- name: ROOST_DOOR_CERT
-  value: /door/tls.crt
-- name: ROOST_DOOR_KEY
-  value: /door/tls.key
 - name: ROOST_TLS_CA
   value: /edge/ca.crt
-- name: ROOST_TLS_CERT
-  value: /edge/tls.crt
-- name: ROOST_TLS_KEY
-  value: /edge/tls.key
 - name: ROOST_CONNECTIONS_MAX
   value: {{ $own.connections | int64 | toString | quote }}
 # Less than Kubernetes lets it have: it is to refuse before it is killed.
@@ -30,16 +20,43 @@
 {{- if eq $name "edge" }}
 {{- include "roost.clientsEdgeEnvironment" $ }}
 {{- else }}
-- name: ROOST_FEDERATION_GATEWAY_ADDRESS
-  value: {{ include "roost.name" $ }}-federation-gateway:7443
-- name: ROOST_FEDERATION_MTLS
-  value: {{ $.Values.federation.mtls | quote }}
+{{- include "roost.federationEdgeEnvironment" $ }}
 {{- end }}
 {{- include "roost.tracing" $ }}
 {{- end }}
 
+{{- define "roost.federationEdgeEnvironment" -}}
+{{- $gateway := printf "%s-federation-gateway" (include "roost.name" .) }}
+- name: ROOST_FEDERATION_LISTEN
+  value: 0.0.0.0:8443
+- name: ROOST_FEDERATION_CERT
+  value: /door/tls.crt
+- name: ROOST_FEDERATION_KEY
+  value: /door/tls.key
+- name: ROOST_PEER_CERT
+  value: /edge/tls.crt
+- name: ROOST_PEER_KEY
+  value: /edge/tls.key
+- name: ROOST_GATEWAY_ADDRESS
+  value: {{ $gateway }}:7443
+- name: ROOST_DIRECTORY_ADDRESS
+  value: {{ $gateway }}:7680
+- name: ROOST_FEDERATION_MTLS
+  value: {{ .Values.federation.mtls | quote }}
+{{- end }}
+
 {{- define "roost.clientsEdgeEnvironment" -}}
 {{- $prefix := include "roost.name" . }}
+- name: ROOST_LISTEN
+  value: 0.0.0.0:8443
+- name: ROOST_DOOR_CERT
+  value: /door/tls.crt
+- name: ROOST_DOOR_KEY
+  value: /door/tls.key
+- name: ROOST_TLS_CERT
+  value: /edge/tls.crt
+- name: ROOST_TLS_KEY
+  value: /edge/tls.key
 - name: ROOST_GATE_CERT
   value: /gate/tls.crt
 - name: ROOST_GATE_KEY

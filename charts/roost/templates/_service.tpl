@@ -129,6 +129,12 @@
   value: {{ .wellKnownPort | int64 | toString | quote }}
 - name: ROOST_FEDERATION_AUDIT_DAYS
   value: {{ .auditDays | int64 | toString | quote }}
+- name: ROOST_FEDERATION_OUTBOX_ROWS
+  value: {{ .outbox.rows | int64 | toString | quote }}
+- name: ROOST_FEDERATION_OUTBOX_MEGABYTES
+  value: {{ .outbox.megabytes | int64 | toString | quote }}
+- name: ROOST_FEDERATION_RETRY_DAYS
+  value: {{ .outbox.retryDays | int64 | toString | quote }}
 {{- end }}
 {{- end }}
 
