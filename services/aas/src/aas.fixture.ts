@@ -11,6 +11,7 @@ import {
   AuthenticationInternalServiceDefinition,
   type GetClientResponse,
 } from '@roost/proto/roost/authentication/v1/authentication';
+import { TokenAdminServiceDefinition } from '@roost/proto/roost/tokens/v1/admin';
 import {
   TokenInternalServiceDefinition,
   TokenServiceDefinition,
@@ -121,6 +122,7 @@ export function clientsOf({ bindings }: Awaited<ReturnType<typeof openAas>>, clo
   const gate = clientOf(TokenInternalServiceDefinition, localTransport(bindings, 'gate'));
   return {
     client: clientOf(TokenServiceDefinition, localTransport(bindings, 'edge'), signing),
+    admin: clientOf(TokenAdminServiceDefinition, localTransport(bindings, 'operator')),
     check: async (path: string, authorization: string) =>
       await gate.checkToken({ path, authorization }),
   };

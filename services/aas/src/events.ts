@@ -28,6 +28,10 @@ export function eventsOf(log: Log) {
   const refused = counter('roost_aas_tokens_refused_total', 'Calls refused, by reason.', {
     reason: REFUSALS,
   });
+  const batchesRefused = counter(
+    'roost_aas_batches_refused_total',
+    'Batches of tokens that were asked for when too many were.',
+  );
   const rotationFailures = counter(
     'roost_aas_rotation_failures_total',
     'Rounds in which the issuer keys could not be looked after.',
@@ -48,6 +52,13 @@ export function eventsOf(log: Log) {
         throw error;
       }
     },
+    batchRefused: () => batchesRefused({}),
+    keysReplaced: (isVoid: boolean) => {
+      const what = isVoid
+        ? 'all tokens that were drawn are void'
+        : 'the next keys issue from now on';
+      log.warn({}, `the operator replaced the issuer keys: ${what}`);
+    },
     rotationFailed: (error: unknown) => {
       rotationFailures({});
       log.error({ error }, 'issuer keys were not rotated');
@@ -55,10 +66,21 @@ export function eventsOf(log: Log) {
   };
 }
 
+export interface Observed {
+  readonly ring: Pick<KeyRing, 'published'>;
+  readonly database: Database;
+  readonly issuance: { readonly waiting: number };
+}
+
 /** What operators look at, read when they do. */
-export function observeAas(ring: Pick<KeyRing, 'published'>, database: Database): Disposable {
+export function observeAas({ ring, database, issuance }: Observed): Disposable {
   const observed = new DisposableStack();
   observed.use(observePool('aas', database));
+  observed.use(
+    gauge('roost_aas_batches_waiting', 'Batches of tokens that wait to be issued.', (observe) =>
+      observe(issuance.waiting),
+    ),
+  );
   observed.use(
     gauge(
       'roost_aas_issuer_key_expiry_timestamp_seconds',

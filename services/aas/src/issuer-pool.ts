@@ -2,8 +2,15 @@ import { Worker } from 'node:worker_threads';
 import { assert } from '@roost/core/assert';
 import { Failure } from '@roost/core/failure';
 
+/** A private key in DER, and what it is called. */
+export interface SigningKey {
+  readonly name: string;
+  readonly pkcs8: Uint8Array;
+}
+
 export interface SignRequest {
   readonly id: number;
+  readonly key: SigningKey;
   readonly blinded: Uint8Array<ArrayBuffer>;
 }
 
@@ -12,55 +19,59 @@ export interface SignResponse {
   readonly signatures: Uint8Array<ArrayBuffer> | undefined;
 }
 
+interface Thread {
+  readonly worker: Worker;
+  working: number;
+}
+
 interface Waiting {
+  readonly thread: Thread;
   readonly resolve: (signatures: Uint8Array<ArrayBuffer>) => void;
   readonly reject: (error: unknown) => void;
 }
 
-const WAITING_MAX = 64;
-
-/** The threads of one issuer key: 0.36 ms of CPU a token, off the main thread. */
+/**
+ * The threads that issue, for all keys: 0.36 ms of CPU a token, off the main thread. How much they are
+ * given at once is not decided here (`Issuance`).
+ */
 export class IssuerPool implements AsyncDisposable {
-  readonly #workers: readonly Worker[];
+  readonly #threads: readonly Thread[];
   readonly #waiting = new Map<number, Waiting>();
   #next = 0;
 
-  /** `pkcs8` is the private key in DER. */
-  constructor(pkcs8: Uint8Array, threads: number) {
-    this.#workers = Array.from({ length: threads }, () => this.#start(pkcs8));
+  constructor(threads: number) {
+    assert(threads >= 1, 'a pool has a thread');
+    this.#threads = Array.from({ length: threads }, () => ({ worker: this.#start(), working: 0 }));
   }
 
   /** Signs 1 to 100 blinded messages of 256 bytes, one after the other. */
-  async sign(blinded: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
-    if (this.#waiting.size >= WAITING_MAX) {
-      throw new Failure('RATE_LIMITED', 'too many draw tokens at once', { retryAfterMs: 2000 });
-    }
+  async sign(key: SigningKey, blinded: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
     const id = this.#next++;
-    const worker = this.#workers[id % this.#workers.length];
-    assert(worker !== undefined, 'a pool has a thread');
+    const thread = this.#threads.toSorted((a, b) => a.working - b.working)[0];
+    assert(thread !== undefined, 'a pool has a thread');
     const own = Uint8Array.from(blinded);
-    const request: SignRequest = { id, blinded: own };
+    const request: SignRequest = { id, key, blinded: own };
+    thread.working++;
     return await new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      worker.postMessage(request, [own.buffer]);
+      this.#waiting.set(id, { thread, resolve, reject });
+      thread.worker.postMessage(request, [own.buffer]);
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#workers.map(async (worker) => await worker.terminate()));
+    await Promise.all(this.#threads.map(async ({ worker }) => await worker.terminate()));
     this.#failAll('the issuer is being stopped');
   }
 
-  #start(pkcs8: Uint8Array): Worker {
+  #start(): Worker {
     // A worker is an entry point of its own: in a bundle it lies beside us as JavaScript.
     const suffix = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const worker = new Worker(new URL(`./issuer-worker.${suffix}`, import.meta.url), {
-      workerData: pkcs8,
-    });
+    const worker = new Worker(new URL(`./issuer-worker.${suffix}`, import.meta.url));
     worker.unref();
     worker.on('message', ({ id, signatures }: SignResponse) => {
       const waiting = this.#waiting.get(id);
       this.#waiting.delete(id);
+      if (waiting !== undefined) waiting.thread.working--;
       if (signatures !== undefined) waiting?.resolve(signatures);
       else waiting?.reject(new Error('a blinded message could not be signed'));
     });

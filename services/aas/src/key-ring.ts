@@ -11,7 +11,7 @@ import { exportIssuerKey, generateIssuerKey } from '@roost/tokens/node/issuer';
 import { importPublicKey } from '@roost/tokens/node/verifier';
 import { tokenKeyId as keyIdOf } from '@roost/tokens/token';
 import { CLASS_NUMBERS } from './domain/allowance.ts';
-import { type KeyWindow, missingWindows, stateOf } from './domain/rotation.ts';
+import { hastened, type KeyWindow, missingWindows, stateOf } from './domain/rotation.ts';
 import { IssuerPool } from './issuer-pool.ts';
 import * as store from './store.ts';
 
@@ -20,8 +20,8 @@ const CLASSES: readonly TokenClass[] = ['general', 'contact'];
 export interface RingKey extends store.StoredKey {
   readonly tokenClass: TokenClass;
   readonly publicKey: KeyObject;
-  /** The threads that issue under it: started at the first batch. */
-  readonly issuer: () => IssuerPool;
+  /** Signs 1 to 100 blinded messages; the threads are started at the first. */
+  readonly sign: (blinded: Uint8Array) => Promise<Uint8Array<ArrayBuffer>>;
 }
 
 interface Ports {
@@ -35,7 +35,7 @@ interface Ports {
 /** The issuer keys, as they stand in the database: rotated by whichever replica comes first. */
 export class KeyRing implements AsyncDisposable {
   readonly #ports: Ports;
-  readonly #pools = new Map<string, IssuerPool>();
+  #pool: IssuerPool | undefined;
   #keys = new Map<string, RingKey>();
   #lastLoadMs = 0;
   #rotating: Promise<void> | undefined;
@@ -50,6 +50,35 @@ export class KeyRing implements AsyncDisposable {
       this.#rotating = undefined;
     });
     await this.#rotating;
+  }
+
+  /**
+   * What the operator asks for: the keys that are announced issue from now on. What was drawn before is
+   * good for its overlap, or `isVoid` at once: then all keys go, and whoever has tokens of them draws again.
+   */
+  async replace({ isVoid }: { readonly isVoid: boolean }): Promise<void> {
+    await this.#ports.database.transaction(async (tx) => {
+      await store.lockRotation(tx);
+      const now = this.#ports.clock.now();
+      for (const key of await store.findKeys(tx)) {
+        if (isVoid) await store.dropKey(tx, key.keyNumber);
+        else await store.moveWindow(tx, key.keyNumber, hastened(key, now));
+      }
+      // Who had drawn all of today's would stand there with nothing.
+      if (isVoid) await store.forgetAllowances(tx, store.EVERY_PERIOD);
+    });
+    await this.rotate();
+  }
+
+  /** All, by the times at which they issue. */
+  async known(): Promise<readonly RingKey[]> {
+    await this.#load();
+    return [...this.#keys.values()];
+  }
+
+  /** Looks whether another replica, or the operator at another replica, changed the keys. */
+  async refresh(): Promise<void> {
+    await this.#load();
   }
 
   async #rotate(): Promise<void> {
@@ -121,8 +150,7 @@ export class KeyRing implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool[Symbol.asyncDispose]()));
-    this.#pools.clear();
+    await this.#pool?.[Symbol.asyncDispose]();
   }
 
   async #find(tokenKeyId: Uint8Array): Promise<RingKey | undefined> {
@@ -153,30 +181,23 @@ export class KeyRing implements AsyncDisposable {
     this.#lastLoadMs = this.#ports.clock.now();
     const stored = await store.findKeys(this.#ports.database);
     this.#keys = new Map(stored.map((key) => [toHex(key.tokenKeyId), this.#open(key)]));
-    for (const [id, pool] of this.#pools) {
-      if (this.#keys.has(id)) continue;
-      this.#pools.delete(id);
-      await pool[Symbol.asyncDispose]();
-    }
   }
 
   #open(key: store.StoredKey): RingKey {
-    const { crypto, secretKey, threads } = this.#ports;
+    const { crypto, secretKey } = this.#ports;
     const tokenClass = CLASSES.find((name) => CLASS_NUMBERS[name] === key.classNumber);
     assert(tokenClass !== undefined, 'a stored key has a class that we know');
     const id = toHex(key.tokenKeyId);
+    // What stays of a key are its bytes; when it issues may change.
     const known = this.#keys.get(id);
-    if (known !== undefined) return known;
-    const issuer = (): IssuerPool => {
-      const running = this.#pools.get(id);
-      if (running !== undefined) return running;
+    if (known !== undefined) return { ...known, ...key };
+    const sign = async (blinded: Uint8Array): Promise<Uint8Array<ArrayBuffer>> => {
       const pkcs8 = openSealed(crypto, secretKey, key.tokenKeyId, key.privateSealed);
       assert(pkcs8 !== undefined, 'the secret key opens the issuer keys of this database');
-      const pool = new IssuerPool(pkcs8, threads);
-      this.#pools.set(id, pool);
-      return pool;
+      this.#pool ??= new IssuerPool(this.#ports.threads);
+      return await this.#pool.sign({ name: id, pkcs8 }, blinded);
     };
-    return { ...key, tokenClass, publicKey: importPublicKey(key.spki), issuer };
+    return { ...key, tokenClass, publicKey: importPublicKey(key.spki), sign };
   }
 
   /** The last byte of a key id names it in a token request (RFC 9578 §5.1): no two may share it. */

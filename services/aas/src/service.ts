@@ -1,5 +1,5 @@
 import type { Domain } from '@roost/core/ids';
-import { DAY_MS, HOUR_MS, MINUTE_MS, sleep, type Clock } from '@roost/core/time';
+import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, sleep, type Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { TokenClass } from '@roost/identity/issuer-keys';
 import type { Database } from '@roost/postgres/database';
@@ -7,12 +7,13 @@ import { AuthorizationDefinition } from '@roost/proto/envoy/service/auth/v3/exte
 import { RateLimitServiceDefinition } from '@roost/proto/envoy/service/ratelimit/v3/rls';
 import type { AuthenticationInternalServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
 import { LimitInternalServiceDefinition } from '@roost/proto/roost/tokens/v1/limits';
+import { TokenAdminServiceDefinition } from '@roost/proto/roost/tokens/v1/admin';
 import {
   TokenInternalServiceDefinition,
   TokenServiceDefinition,
 } from '@roost/proto/roost/tokens/v1/tokens';
 import type { Bucket, Limiter } from '@roost/rpc/address-limit';
-import { bind, type Client, type ServiceBinding } from '@roost/rpc/service';
+import { bind, type Claimant, type Client, type ServiceBinding } from '@roost/rpc/service';
 import type { Log } from '@roost/service/log';
 import { Accounts } from './accounts.ts';
 import { periodOf } from './domain/allowance.ts';
@@ -22,6 +23,8 @@ import { limitHandlers } from './handlers/limits.ts';
 import { eventsOf, observeAas } from './events.ts';
 import { Gate } from './gate.ts';
 import { tokenHandlers, tokenInternalHandlers } from './handlers/tokens.ts';
+import { tokenAdminHandlers } from './handlers/admin.ts';
+import { Issuance } from './issuance.ts';
 import { KeyRing } from './key-ring.ts';
 import { KeySets } from './key-sets.ts';
 import { classOf } from './rules.ts';
@@ -32,7 +35,7 @@ export interface AasConfig {
   readonly domain: Domain;
   /** Tokens of each class that an account may draw a day, where the operator set nothing for it. */
   readonly quantities: Readonly<Record<TokenClass, number>>;
-  /** Threads that issue, for each key in use. */
+  /** Threads that issue; fewer than there are cores, so that one is left to those who check. */
   readonly issuerThreads: number;
   /** 32 bytes: seals the issuer keys and hides the accounts. */
   readonly secretKey: Uint8Array;
@@ -74,6 +77,10 @@ export async function openAas(config: AasConfig, ports: AasPorts) {
     secretKey,
     sign: authentication.signIssuerKeys,
   });
+  const issuance = new Issuance(
+    { ...ISSUANCE, atOnce: AHEAD * config.issuerThreads },
+    events.batchRefused,
+  );
   const shared = {
     accounts,
     clock,
@@ -82,24 +89,29 @@ export async function openAas(config: AasConfig, ports: AasPorts) {
     domain,
     events,
     gate,
+    issuance,
     keySets,
     ring,
     secretKey,
   };
-  const keyOf = async ({ client }: { client?: Parameters<Accounts['standing']>[0] | undefined }) =>
-    client && (await accounts.standing(client))?.signatureKey;
+  const keyOf = async ({ client }: Claimant) => {
+    // Only who draws tokens signs here: who has to come back later costs not even a look at its key.
+    issuance.assertRoom();
+    return client && (await accounts.standing(client))?.signatureKey;
+  };
   const options = { audience: domain, clock, crypto };
   const buckets = config.federatedBuckets ?? FEDERATED_BUCKETS;
   const counting = { limiter, bucket: config.exemptBucket };
   const bindings: ServiceBinding[] = [
     bind(TokenServiceDefinition, tokenHandlers(shared), { ...options, keyOf }),
+    bind(TokenAdminServiceDefinition, tokenAdminHandlers(shared), options),
     bind(TokenInternalServiceDefinition, tokenInternalHandlers(gate), options),
     bind(AuthorizationDefinition, authorizationHandlers(gate), options),
     bind(RateLimitServiceDefinition, rateLimitHandlers(counting), options),
     bind(LimitInternalServiceDefinition, limitHandlers({ clock, limiter, buckets }), options),
   ];
 
-  const observed = observeAas(ring, database);
+  const observed = observeAas({ ring, database, issuance });
   const stop = new AbortController();
   const rotating = keepRotating(ring, ports, events, stop.signal);
   const close = async (): Promise<void> => {
@@ -111,7 +123,14 @@ export async function openAas(config: AasConfig, ports: AasPorts) {
   return { bindings, close };
 }
 
-/** Every few minutes: a key begins, ends or retires on a day's scale. */
+/** An operator may have changed the keys at another replica. */
+const LOOK_MS = 10 * SECOND_MS;
+/** While one batch of a thread is signed, the next is charged. */
+const AHEAD = 2;
+/** What waits is over within a few seconds, 36 ms a full batch. */
+const ISSUANCE = { waitingMax: 64 };
+
+/** Every few minutes: a key begins, ends or retires on a day's scale, but when an operator says so. */
 async function keepRotating(
   ring: KeyRing,
   { clock, database }: AasPorts,
@@ -119,11 +138,15 @@ async function keepRotating(
   signal: AbortSignal,
 ): Promise<void> {
   let swept = 0;
+  let rotated = clock.now();
   for (;;) {
-    await sleep(5 * MINUTE_MS, signal);
+    await sleep(LOOK_MS, signal);
     if (signal.aborted) return;
     try {
+      await ring.refresh();
+      if (clock.now() - rotated < 5 * MINUTE_MS) continue;
       await ring.rotate();
+      rotated = clock.now();
       if (clock.now() - swept > HOUR_MS) {
         await store.forgetAllowances(database, periodOf(clock.now()) - 1);
         await store.forgetSigned(database, new Date(clock.now() - DAY_MS));

@@ -81,9 +81,23 @@ export class Spender {
         else waiting.resolve();
       }
     } catch (error) {
-      for (const waiting of first.values()) waiting.reject(error);
+      await this.#runApart([...first.values()], error);
     }
     if (late.length > 0) await this.#giveBack(late);
+  }
+
+  /** Where a key was forgotten while its tokens were on their way, those of other keys are none the worse. */
+  async #runApart(batch: readonly Waiting[], error: unknown): Promise<void> {
+    const ofKey = Map.groupBy(batch, ({ keyNumber }) => keyNumber);
+    const isForgotten = store.isForgottenKey(error);
+    if (isForgotten && ofKey.size > 1) {
+      for (const those of ofKey.values()) await this.#run(those);
+      return;
+    }
+    const why = isForgotten
+      ? new Failure('TOKEN_INVALID', 'the key of this token is not in use')
+      : error;
+    for (const waiting of batch) waiting.reject(why);
   }
 
   /**

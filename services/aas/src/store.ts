@@ -1,3 +1,4 @@
+import { SqlError } from '@roost/postgres/errors';
 import type { Executor } from '@roost/postgres/executor';
 import { rowsStatement, statement } from '@roost/postgres/statement';
 import type { Account, Batch } from './domain/allowance.ts';
@@ -42,6 +43,20 @@ export async function addKey(tx: Executor, key: Omit<StoredKey, 'keyNumber'>): P
   await tx.query({
     text: `CREATE TABLE ${partition(number)} PARTITION OF spent FOR VALUES IN (${number})`,
   });
+}
+
+/** Lets a key issue, and its tokens be redeemed, at other times. */
+export async function moveWindow(
+  tx: Executor,
+  keyNumber: number,
+  { issuesFrom, issuesUntil, redeemsUntil }: KeyWindow,
+): Promise<void> {
+  await updateWindow(tx, keyNumber, issuesFrom, issuesUntil, redeemsUntil);
+}
+
+/** Whether what is spent of a key has no place any more: the key was forgotten meanwhile. */
+export function isForgottenKey(error: unknown): boolean {
+  return error instanceof SqlError && error.sqlState === '23514';
 }
 
 /** Forgets a retired key, and what was spent of it. */
@@ -100,6 +115,9 @@ export async function addBatch(
   await insertBatch(tx, account, classNumber, period, batchNumber, requestHash, tokens);
 }
 
+/** Later than any. */
+export const EVERY_PERIOD = 2 ** 31 - 1;
+
 export async function forgetAllowances(on: Executor, beforePeriod: number): Promise<void> {
   await deleteAllowances(on, beforePeriod);
 }
@@ -148,6 +166,18 @@ function partition(keyNumber: number): string {
 }
 
 const lockKeys = statement<[], never>('aas_lock_keys', `SELECT FROM pg_advisory_xact_lock(7001)`);
+
+const updateWindow = statement<
+  [keyNumber: number, fromMs: number, untilMs: number, redeemsMs: number],
+  never
+>(
+  'aas_update_window',
+  `UPDATE issuer_keys
+      SET issues_from = to_timestamp($2::float8 / 1000),
+          issues_until = to_timestamp($3::float8 / 1000),
+          redeems_until = to_timestamp($4::float8 / 1000)
+    WHERE key_number = $1`,
+);
 
 const selectKeys = statement<
   [],

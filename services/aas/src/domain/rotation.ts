@@ -34,6 +34,23 @@ export function missingWindows(existing: readonly KeyWindow[], now: number): rea
   return missing;
 }
 
+/** The window of a key where the next one is to issue from now on. */
+export function hastened(window: KeyWindow, now: number): KeyWindow {
+  switch (stateOf(window, now)) {
+    case 'next':
+      return windowFrom(now);
+    case 'current':
+      return {
+        ...window,
+        issuesUntil: Math.max(now, window.issuesFrom + 1),
+        redeemsUntil: now + OVERLAP_MS,
+      };
+    case 'previous':
+    case 'retired':
+      return window;
+  }
+}
+
 function windowFrom(issuesFrom: number): KeyWindow {
   const issuesUntil = issuesFrom + ISSUES_MS;
   return { issuesFrom, issuesUntil, redeemsUntil: issuesUntil + OVERLAP_MS };

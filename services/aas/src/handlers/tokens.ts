@@ -10,13 +10,14 @@ import type {
   TokenInternalServiceDefinition,
   TokenServiceDefinition,
 } from '@roost/proto/roost/tokens/v1/tokens';
-import type { IssueTokensRequest } from '@roost/proto/roost/tokens/v1/tokens';
+import type { IssueTokensRequest, IssueTokensResponse } from '@roost/proto/roost/tokens/v1/tokens';
 import type { Handlers } from '@roost/rpc/service';
 import { MODULUS_BYTES, parsePublicKey } from '@roost/tokens/token';
 import type { Accounts } from '../accounts.ts';
 import type { Events } from '../events.ts';
 import type { Gate } from '../gate.ts';
-import type { KeyRing } from '../key-ring.ts';
+import type { Issuance } from '../issuance.ts';
+import type { KeyRing, RingKey } from '../key-ring.ts';
 import type { KeySets } from '../key-sets.ts';
 import * as store from '../store.ts';
 
@@ -28,6 +29,7 @@ export interface Dependencies {
   readonly domain: Domain;
   readonly events: Events;
   readonly gate: Gate;
+  readonly issuance: Issuance;
   readonly keySets: KeySets;
   readonly ring: KeyRing;
   /** Hides accounts in the rows. */
@@ -35,13 +37,13 @@ export interface Dependencies {
 }
 
 export function tokenHandlers(parts: Dependencies): Handlers<typeof TokenServiceDefinition> {
-  const { accounts, clock, crypto, database, events, keySets, ring, secretKey } = parts;
+  const { clock, issuance, keySets, ring } = parts;
   return {
     async getIssuerKeys() {
       return await keySets.signed();
     },
 
-    async issueTokens(request, { proof }) {
+    async issueTokens(request, { proof, signal }) {
       const client = ClientId.parse(request.clientId, 'client_id');
       if (proof?.client === undefined || printId(proof.client) !== printId(client)) {
         throw new Failure('NOT_ALLOWED', 'client_id: is not the client that signed');
@@ -49,33 +51,47 @@ export function tokenHandlers(parts: Dependencies): Handlers<typeof TokenService
       const asked = parseBatch(request);
       const key = await ring.issuing(asked.tokenClass, request.tokenKeyId);
       checkBlinded(request.blinded, key.spki);
-      const now = clock.now();
-      checkPeriod(request.period, now);
-
-      const standing = await accounts.standing(client);
-      if (standing === undefined || standing.isSuspended) {
-        throw new Failure('SUSPENDED', 'the account is suspended');
-      }
-      const quantity = standing.quantity(asked.tokenClass);
-      const account = crypto.hmacSha256(secretKey, utf8(printId(client.user)));
-      const charged = { account, classNumber: key.classNumber, period: request.period };
-      const requestHash = crypto.sha256(concat(request.tokenKeyId, request.blinded));
-      const batch = { tokens: asked.tokens, requestHash };
-
-      const decision = await database.transaction(async (tx) => {
-        const known = await store.lockAccount(tx, charged, request.batchNumber);
-        const inMs = (request.period + 1) * DAY_MS - now;
-        const result = charge(known, batch, quantity, { inMs: Math.max(1000, inMs) });
-        if (result.kind === 'charge') await store.addBatch(tx, charged, request.batchNumber, batch);
-        return result;
-      });
-
-      // Signing is deterministic: who lost the answer asks again and gets the same bytes.
-      const blindSignatures = await key.issuer().sign(request.blinded);
-      if (decision.kind === 'charge') events.issued(asked.tokenClass, asked.tokens);
-      return { blindSignatures, remaining: Math.max(0, quantity - decision.drawn) };
+      checkPeriod(request.period, clock.now());
+      return await issuance.during(signal, () => issue(request, { client, key, ...asked }, parts));
     },
   };
+}
+
+interface Asked {
+  readonly client: ClientId;
+  readonly key: RingKey;
+  readonly tokenClass: TokenClass;
+  readonly tokens: number;
+}
+
+/** Charges a batch and signs it; what was charged is signed, as it was let in as a whole. */
+async function issue(
+  request: IssueTokensRequest,
+  { client, key, tokenClass, tokens }: Asked,
+  { accounts, clock, crypto, database, events, secretKey }: Dependencies,
+): Promise<IssueTokensResponse> {
+  const standing = await accounts.standing(client);
+  if (standing === undefined || standing.isSuspended) {
+    throw new Failure('SUSPENDED', 'the account is suspended');
+  }
+  const quantity = standing.quantity(tokenClass);
+  const account = crypto.hmacSha256(secretKey, utf8(printId(client.user)));
+  const charged = { account, classNumber: key.classNumber, period: request.period };
+  const requestHash = crypto.sha256(concat(request.tokenKeyId, request.blinded));
+  const batch = { tokens, requestHash };
+
+  const decision = await database.transaction(async (tx) => {
+    const known = await store.lockAccount(tx, charged, request.batchNumber);
+    const inMs = (request.period + 1) * DAY_MS - clock.now();
+    const result = charge(known, batch, quantity, { inMs: Math.max(1000, inMs) });
+    if (result.kind === 'charge') await store.addBatch(tx, charged, request.batchNumber, batch);
+    return result;
+  });
+
+  // Signing is deterministic: who lost the answer asks again and gets the same bytes.
+  const blindSignatures = await key.sign(request.blinded);
+  if (decision.kind === 'charge') events.issued(tokenClass, tokens);
+  return { blindSignatures, remaining: Math.max(0, quantity - decision.drawn) };
 }
 
 export function tokenInternalHandlers(gate: Gate): Handlers<typeof TokenInternalServiceDefinition> {
