@@ -86,7 +86,8 @@ const allowed: Record<string, { readonly ours: string; readonly doors: string }>
     doors: 'zod',
   },
   'services/homeserver': {
-    ours: 'as aas qs ds bus core crypto identity postgres proto rpc service tokens',
+    ours: `as aas qs ds federation-gateway bus core crypto federation identity postgres proto rpc
+      service tokens`,
     doors: 'zod',
   },
   'services/chat': { ours: 'client core', doors: '' },

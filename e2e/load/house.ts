@@ -12,10 +12,10 @@ import { home, hubKey } from '@roost/ds/testing/house.fixture';
 import {
   type Databases,
   openDatabases,
-  openServices,
   type ServiceName,
   SERVICES,
-} from '@roost/homeserver/services';
+} from '@roost/homeserver/databases';
+import { openServices } from '@roost/homeserver/services';
 import { Database } from '@roost/postgres/database';
 import { ensureDatabases, startEmbedded } from '@roost/postgres/embedded';
 import { localTransport } from '@roost/rpc/local';

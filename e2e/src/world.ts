@@ -1,5 +1,5 @@
 import type { Domain } from '@roost/core/ids';
-import type { ServiceName } from '@roost/homeserver/services';
+import type { ServiceName } from '@roost/homeserver/databases';
 import type { WebPushOptions } from '@roost/qs/web-push';
 import type { FreshDatabase } from '@roost/testing/postgres';
 import { AllInOne } from './all-in-one.ts';

@@ -33,6 +33,9 @@ Environment: ROOST_HOME, ROOST_LOG_LEVEL (debug, info, warn, error, silent),
 ROOST_GENERAL_TOKENS_PER_DAY (5000) and ROOST_CONTACT_TOKENS_PER_DAY (100): what an account may draw,
 ROOST_PUSH_TO_PRIVATE_ADDRESSES (yes, no): whether clients may name push providers of this network,
 ROOST_HEALTH_LISTEN (host:port): where /livez, /readyz and /metrics are; nowhere without it,
+ROOST_FEDERATION_LISTEN (host:port): where other homeservers come in; without it there are none. Then besides
+ROOST_FEDERATION_ENDPOINT (host:port): how they reach that, and ROOST_FEDERATION_CERT, ROOST_FEDERATION_KEY: the
+certificate for the home domain (default: --tls-cert, --tls-key); more in services/federation-gateway/README.md,
 OTEL_EXPORTER_OTLP_ENDPOINT: where traces go (libs/service/README.md says what they tell); nowhere without it.
 `;
 

@@ -6,9 +6,11 @@ import { errorCode } from '@roost/core/error-code';
 import { type RunningServer, type ServeOptions, serve } from '@roost/rpc/server';
 import type { Options } from './command-line.ts';
 
+/** A certificate chain and its key, PEM. */
+export type Files = NonNullable<Options['tls']>;
+
 /** Reads certificate and key, and refuses what does not fit together before anything starts. */
-export async function readTls(files: Options['tls']): Promise<ServeOptions['tls']> {
-  if (files === undefined) return undefined;
+export async function readTls(files: Files): Promise<NonNullable<ServeOptions['tls']>> {
   const [cert, key] = await Promise.all([
     read('--tls-cert', files.cert),
     read('--tls-key', files.key),

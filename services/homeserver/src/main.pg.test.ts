@@ -1,8 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { get } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
+import type { SecureVersion } from 'node:tls';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { AuthenticationServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
 import { clientOf, connect } from '@roost/rpc/client';
@@ -29,9 +33,12 @@ class Program {
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
 
-  constructor(main: string, args: readonly string[]) {
+  constructor(main: string, args: readonly string[], env: Record<string, string> = {}) {
     const flags = ['--disable-warning=ExperimentalWarning', main, ...args];
-    this.#child = spawn(process.execPath, flags, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = spawn(process.execPath, flags, {
+      ...{ cwd: ROOT, env: { ...process.env, ...env } },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const hear = (text: Buffer): void => {
       this.out += text.toString();
       this.#child.emit('said');
@@ -121,6 +128,60 @@ test('a database that dies is started anew under a homeserver that lives', async
   expect(await invites.end()).toBe(0);
   expect(await program.end('SIGTERM')).toBe(0);
 });
+
+test('a homeserver of before meets others once it is told to, and stops meeting them', async () => {
+  const data = join(root, 'met');
+  const before = homeserver(data, '--domain', 'a.example');
+  await before.ready();
+  await before.end('SIGTERM');
+
+  const { env, cert } = await federation('a.example');
+  const args = ['--development', '--data', data, '--listen', '127.0.0.1:0'];
+  const met = new Program(MAIN, args, env);
+  const address = await met.ready();
+  const [, port = ''] = /met listen=127\.0\.0\.1:(\d+)/.exec(met.out) ?? [];
+  const written = await directoryAt(Number(port), cert, 'TLSv1.3');
+  expect(JSON.parse(written)).toEqual({ directory: expect.stringMatching(/^[\w-]{200,}$/) });
+  // The same stands where clients come in: port 443 of a homeserver is theirs.
+  const page = await fetch(`http://${address}/.well-known/roost-federation`);
+  expect(await page.text()).toBe(written);
+  await expect(directoryAt(Number(port), cert, 'TLSv1.2')).rejects.toThrow(/version/i);
+  expect(await met.end('SIGTERM')).toBe(0);
+
+  const after = homeserver(data);
+  const closed = await fetch(`http://${await after.ready()}/.well-known/roost-federation`);
+  expect(closed.status).toBe(405);
+  expect(await after.end('SIGTERM')).toBe(0);
+});
+
+/** What switches federation on, with a certificate that signed itself. */
+async function federation(domain: string) {
+  const [cert, key] = [join(root, 'door.crt'), join(root, 'door.key')];
+  const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  const subject = ['-subj', `/CN=${domain}`, '-addext', `subjectAltName=DNS:${domain}`];
+  execFileSync('openssl', ['req', ...kind, '-keyout', key, '-out', cert, ...subject], {
+    stdio: 'ignore',
+  });
+  return {
+    cert: await readFile(cert, 'utf8'),
+    env: {
+      ROOST_FEDERATION_LISTEN: '127.0.0.1:0',
+      ROOST_FEDERATION_ENDPOINT: `${domain}:8443`,
+      ROOST_FEDERATION_CERT: cert,
+      ROOST_FEDERATION_KEY: key,
+    },
+  };
+}
+
+async function directoryAt(port: number, ca: string, version: SecureVersion): Promise<string> {
+  const versions = { minVersion: version, maxVersion: version };
+  const asked = get({
+    ...{ host: '127.0.0.1', servername: 'a.example', port, ca, agent: false },
+    ...{ path: '/.well-known/roost-federation', ...versions },
+  });
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+  return await textOf(answer);
+}
 
 test('nonsense on the command line is exit code 2, before anything is made', async () => {
   const program = homeserver(join(root, 'nonsense'), '--frob');

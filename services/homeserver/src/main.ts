@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { DIRECTORY_PATH } from '@roost/federation-gateway/discovery/document';
 import { ensureDatabases, startEmbedded } from '@roost/postgres/embedded';
 import { createLog } from '@roost/service/log';
 import { adminSocket } from '@roost/service/home';
@@ -7,8 +8,10 @@ import { shutdownSignal } from '@roost/service/shutdown';
 import { HELP, parseCommandLine } from './command-line.ts';
 import { readConfig } from './config.ts';
 import { openHome } from './home.ts';
+import { databasesOf, openDatabases } from './databases.ts';
+import { prepareFederation, readFederationConfig } from './federation.ts';
 import { listen, readTls } from './listen.ts';
-import { SERVICES, openDatabases, openServices } from './services.ts';
+import { openServices } from './services.ts';
 import { openWatch } from './watch.ts';
 
 /** How long open calls get to end once we were told to stop. */
@@ -33,7 +36,8 @@ await runMain(async () => {
   }
   const stop = shutdownSignal();
   const config = readConfig(process.env);
-  const tls = await readTls(options.tls);
+  const meeting = readFederationConfig(process.env);
+  const tls = options.tls && (await readTls(options.tls));
   const readable = options.development || process.stdout.isTTY;
   const log = createLog('homeserver', config.logLevel, { readable });
 
@@ -41,27 +45,40 @@ await runMain(async () => {
 
   using home = await openHome(options.data ?? config.home, options);
   log.info({ folder: home.folder }, `home domain ${home.domain}`);
+  const federation = meeting && (await prepareFederation(meeting, home.domain, options.tls));
   const database = log.named('database');
   await using cluster = await startEmbedded({
     home: home.folder,
     log: (text) => database.info({}, text),
   });
-  await using databases = await openDatabases(await ensureDatabases(cluster, SERVICES));
+  const names = databasesOf({ isFederated: federation !== undefined });
+  await using databases = await openDatabases(await ensureDatabases(cluster, names));
   database.info({}, 'PostgreSQL runs');
 
   const { registration } = options;
   const { quantities, pushing } = config;
   const parts = { home, databases, registration, quantities, pushing, log };
-  await using services = await openServices(parts);
+  await using services = await openServices({
+    ...parts,
+    federation: federation && { ...federation, database: databases.of('federation') },
+  });
   log.info({}, REGISTRATION[registration]);
-  const { bindings, gate, limiter } = services;
-  const door = { bindings, health: databases.health, log };
+  const { bindings, gate, limiter, directory } = services;
+  const pages = new Map(directory && [[DIRECTORY_PATH, directory]]);
+  const door = { bindings, health: databases.health, log, pages };
   const admin = { path: adminSocket(home.folder) };
   await using _ = await listen({ ...door, listen: admin, callers: 'operator' });
   await using server = await listen({
     ...{ ...door, listen: options.listen, tls, callers: 'edge', gate, limiter },
     descriptors: options.development ? await readFile(DESCRIPTORS) : undefined,
   });
+  await using peers =
+    federation &&
+    (await listen({
+      ...{ ...door, listen: federation.listen, tls: federation.tls, callers: 'peer' },
+      asksForCertificate: true,
+    }));
+  if (peers !== undefined) log.info({ listen: peers.address }, 'other homeservers are met');
 
   await watch.serve(async () => {
     const isWell = await databases.health();
@@ -72,7 +89,8 @@ await runMain(async () => {
   const signal = await stop;
   log.info({ signal }, 'stopping');
   server.drain();
+  peers?.drain();
   // Listeners are asked to come back later; what else is open may end.
   await services[Symbol.asyncDispose]();
-  await server.close(GRACE_MS);
+  await Promise.all([server.close(GRACE_MS), peers?.close(GRACE_MS)]);
 });

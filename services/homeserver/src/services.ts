@@ -1,88 +1,40 @@
 import { availableParallelism } from 'node:os';
-import { openAas, migrations as aasMigrations } from '@roost/aas/service';
-import { DIRECT_QUEUE_LIMITS, migrations as asMigrations, openAs } from '@roost/as/service';
+import { openAas } from '@roost/aas/service';
+import { DIRECT_QUEUE_LIMITS, openAs } from '@roost/as/service';
 import { MemoryBell, MemoryBus, MemoryLimiter } from '@roost/bus/memory';
 import type { Bus } from '@roost/bus/ports';
-import { assert } from '@roost/core/assert';
 import { type Clock, systemClock } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { type DsConfig, dsDefaults } from '@roost/ds/config';
-import { type DsPorts, migrations as dsMigrations, openDs } from '@roost/ds/service';
-import { Database, type DatabaseConfig } from '@roost/postgres/database';
-import { migrate } from '@roost/postgres/migrate';
+import { type DsPorts, openDs } from '@roost/ds/service';
 import { AuthenticationInternalServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
+import { LimitInternalServiceDefinition } from '@roost/proto/roost/tokens/v1/limits';
 import { TokenInternalServiceDefinition } from '@roost/proto/roost/tokens/v1/tokens';
-import { migrations as qsMigrations, openQs } from '@roost/qs/service';
+import { queueLimitsBy } from '@roost/qs/queue-limits';
+import { openQs } from '@roost/qs/service';
 import { WebPush, type WebPushOptions } from '@roost/qs/web-push';
 import { type Client, clientOf } from '@roost/rpc/call';
 import type { ServiceDefinition } from '@roost/rpc/definition';
 import { localTransport } from '@roost/rpc/local';
+import type { Page } from '@roost/rpc/pages';
 import type { Bucket, TokenGate } from '@roost/rpc/server';
 import type { ServiceBinding } from '@roost/rpc/service';
 import type { Log } from '@roost/service/log';
+import type { Databases, ServiceName } from './databases.ts';
+import { type GatewayOptions, LocalGateway } from './gateway.ts';
 import type { Home } from './home.ts';
-
-/** Each has a role and a database of this name. */
-export const SERVICES = ['as', 'aas', 'qs', 'ds'] as const;
-export type ServiceName = (typeof SERVICES)[number];
-
-const CONNECTIONS_MAX = 10;
-
-const MIGRATIONS: Readonly<Record<ServiceName, URL>> = {
-  as: asMigrations,
-  aas: aasMigrations,
-  qs: qsMigrations,
-  ds: dsMigrations,
-};
-
-export interface Databases extends AsyncDisposable {
-  readonly of: (name: ServiceName) => Database;
-  /** Whether all of them answer. */
-  readonly health: () => Promise<boolean>;
-}
-
-/** Opens the database of each service and brings it to today's schema. */
-export async function openDatabases(
-  configs: Readonly<Record<string, DatabaseConfig>>,
-): Promise<Databases> {
-  const open = new Map<ServiceName, Database>();
-  for (const name of SERVICES) {
-    const config = configs[name];
-    assert(config !== undefined, `there is a database for ${name}`);
-    open.set(name, new Database(config, CONNECTIONS_MAX));
-  }
-  const close = async (): Promise<void> => {
-    await Promise.all([...open.values()].map((database) => database[Symbol.asyncDispose]()));
-  };
-  try {
-    await Promise.all([...open].map(([name, database]) => migrate(database, MIGRATIONS[name])));
-  } catch (error) {
-    await close();
-    throw error;
-  }
-  return {
-    of: (name) => {
-      const database = open.get(name);
-      assert(database !== undefined, `the database of ${name} is open`);
-      return database;
-    },
-    health: async () => {
-      const asked = [...open.values()].map((database) => database.query({ text: 'SELECT' }));
-      return (await Promise.allSettled(asked)).every(({ status }) => status === 'fulfilled');
-    },
-    [Symbol.asyncDispose]: close,
-  };
-}
 
 export interface Services extends AsyncDisposable {
   readonly bindings: readonly ServiceBinding[];
   readonly gate: TokenGate;
   readonly limiter: MemoryLimiter;
+  /** What other homeservers read of this one, where it meets any. */
+  readonly directory: (() => Page) | undefined;
 }
 
 interface Parts {
   readonly home: Pick<Home, 'domain' | 'incarnation' | 'secret'>;
-  readonly databases: Pick<Databases, 'of'>;
+  readonly databases: { readonly of: (name: ServiceName) => ReturnType<Databases['of']> };
   readonly registration: 'open' | 'invite';
   readonly log: Log;
   /** Tokens of each class that an account may draw a day. */
@@ -96,9 +48,14 @@ interface Parts {
   readonly pushing?: Pick<WebPushOptions, 'isPrivateAllowed' | 'authority'> | undefined;
   /** The policies that the hub proposes to rooms. */
   readonly roomPolicies?: DsConfig['roomPolicies'] | undefined;
+  /** How other homeservers are met; none are where it is absent. */
+  readonly federation?: GatewayOptions | undefined;
   /** Where the DS may be made to fail. */
   readonly faults?: DsPorts['faults'] | undefined;
 }
+
+/** One core is left to everything else. */
+const THREADS = Math.max(1, Math.min(4, availableParallelism() - 1));
 
 /**
  * Starts all services in this process. They meet as they would over the wire: by clients whose calls
@@ -116,6 +73,7 @@ export async function openServices({
   faults,
   pushing,
   roomPolicies,
+  federation,
 }: Parts): Promise<Services> {
   const { domain, incarnation, secret } = home;
   const [bell, limiter] = [new MemoryBell(), new MemoryLimiter(clock)];
@@ -130,29 +88,29 @@ export async function openServices({
     started.defer(() => service.close());
     return service;
   };
+  const gateway = federation && new LocalGateway(federation);
   const secretKey = { as: await secret('as'), aas: await secret('aas'), qs: await secret('qs') };
   const as = start(
     await openAs(
       { domain, registration, directQueue: DIRECT_QUEUE_LIMITS, secretKey: secretKey.as },
-      portsOf('as'),
+      { ...portsOf('as'), forward: gateway?.forwardFor('as') },
     ),
   );
   const authentication = internal(AuthenticationInternalServiceDefinition, as.bindings, 'aas');
-  // One core is left to everything else.
-  const issuerThreads = Math.max(1, Math.min(4, availableParallelism() - 1));
   const aas = start(
     await openAas(
-      { domain, quantities, issuerThreads, exemptBucket, secretKey: secretKey.aas },
+      { domain, quantities, issuerThreads: THREADS, exemptBucket, secretKey: secretKey.aas },
       { ...portsOf('aas'), authentication, limiter },
     ),
   );
-  const push = new WebPush({
-    ...{ crypto, clock, privateKey: await secret('push'), subject: `https://${domain}` },
-    isPrivateAllowed: pushing?.isPrivateAllowed ?? false,
-    authority: pushing?.authority,
-  });
+  const push = await openPush(home, clock, pushing);
+  const queueLimits =
+    gateway && queueLimitsBy(internal(LimitInternalServiceDefinition, aas.bindings, 'qs'));
   const qs = start(
-    await openQs({ domain, secretKey: secretKey.qs }, { ...portsOf('qs'), transportKey, push }),
+    await openQs(
+      { domain, secretKey: secretKey.qs },
+      { ...portsOf('qs'), transportKey, push, forward: gateway?.forwardFor('qs'), queueLimits },
+    ),
   );
   const ds = start(
     await openDs(
@@ -160,20 +118,41 @@ export async function openServices({
       {
         // The only one of its name: after a restart it goes on at once.
         ...{ ...portsOf('ds'), transportKey, incarnation, hubKey, replica: 'homeserver' },
-        ...(faults === undefined ? {} : { faults }),
+        ...{ forward: gateway?.forwardFor('ds'), ...(faults === undefined ? {} : { faults }) },
       },
     ),
   );
+  const bindings = { as: as.bindings, aas: aas.bindings, qs: qs.bindings, ds: ds.bindings };
+  const met = await gateway?.open({ ...{ home, bindings, clock, crypto, log, bus, transportKey } });
+  if (met !== undefined) start(met);
 
-  const { checkToken } = internal(TokenInternalServiceDefinition, aas.bindings, 'gate');
   const opened = started.move();
   return {
-    bindings: [as, aas, qs, ds].flatMap(({ bindings }) => [...bindings]),
-    gate: async (path, authorization, signal) =>
-      void (await checkToken({ path, authorization }, { signal })),
+    bindings: [...Object.values(bindings).flat(), ...(met?.bindings ?? [])],
+    gate: gateBy(internal(TokenInternalServiceDefinition, aas.bindings, 'gate')),
     limiter,
+    directory: met?.directoryPage,
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
+}
+
+function gateBy({
+  checkToken,
+}: Pick<Client<typeof TokenInternalServiceDefinition>, 'checkToken'>): TokenGate {
+  return async (path, authorization, signal) =>
+    void (await checkToken({ path, authorization }, { signal }));
+}
+
+async function openPush(
+  { domain, secret }: Pick<Home, 'domain' | 'secret'>,
+  clock: Clock,
+  pushing: Parts['pushing'],
+): Promise<WebPush> {
+  return new WebPush({
+    ...{ crypto, clock, privateKey: await secret('push'), subject: `https://${domain}` },
+    isPrivateAllowed: pushing?.isPrivateAllowed ?? false,
+    authority: pushing?.authority,
+  });
 }
 
 function internal<D extends ServiceDefinition>(
