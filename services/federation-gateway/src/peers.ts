@@ -113,6 +113,14 @@ export class Peers {
       await store.revokePeerKeys(tx, domain, clock.now());
       await store.putPeer(tx, domain, this.#storedOf(signed, trust, kept));
     });
+    await store.noteSearch(database, domain, '');
+  }
+
+  /** Believes a directory that was fetched, where it follows from what was known. */
+  async believe(domain: Domain, signed: SignedDirectory): Promise<store.StoredPeer['trust']> {
+    const { trust } = await this.#keep(domain, signed);
+    await store.noteSearch(this.#ports.database, domain, '');
+    return trust;
   }
 
   /** Where another replica looks for it right now, what that finds is ours too. */
@@ -145,7 +153,7 @@ export class Peers {
   }
 
   async #searchOnce(domain: Domain): Promise<store.StoredPeer> {
-    const { clock, database, events, fetchDocument } = this.#ports;
+    const { clock, crypto, database, events, fetchDocument } = this.#ports;
     const nowMs = clock.now();
     const claim = await store.claimSearch(database, domain, {
       ...{ nowMs, sinceMs: nowMs - SEARCH_EVERY_MS },
@@ -156,7 +164,8 @@ export class Peers {
       throw new Failure('UNAVAILABLE', trouble, { retryAfterMs: SEARCH_EVERY_MS });
     }
     try {
-      const found = await this.#read(domain, await fetchDocument(domain));
+      const document = await fetchDocument(domain);
+      const found = await this.#keep(domain, readDirectory(crypto, parseDirectory(document)));
       await store.noteSearch(database, domain, '');
       events.searched();
       return found;
@@ -169,9 +178,8 @@ export class Peers {
     }
   }
 
-  async #read(domain: Domain, document: Uint8Array): Promise<store.StoredPeer> {
+  async #keep(domain: Domain, signed: SignedDirectory): Promise<store.StoredPeer> {
     const { clock, crypto, database } = this.#ports;
-    const signed = readDirectory(crypto, parseDirectory(document));
     return await database.transaction(async (tx) => {
       await store.lockPeer(tx, domain);
       const kept = await store.findPeer(tx, domain);

@@ -5,12 +5,14 @@ import type { Crypto } from '@roost/crypto/crypto';
 import type { Directory } from '@roost/federation/directory';
 import type { Network } from '@roost/federation/address';
 import type { Database } from '@roost/postgres/database';
+import { FederationAdminServiceDefinition } from '@roost/proto/roost/federation/v1/admin';
 import { FederationInternalServiceDefinition } from '@roost/proto/roost/federation/v1/gateway';
 import { PeerServiceDefinition } from '@roost/proto/roost/federation/v1/peer';
 import type { Transport } from '@roost/rpc/call';
 import type { Page } from '@roost/rpc/pages';
 import { bind, type ServiceBinding } from '@roost/rpc/service';
 import type { Log } from '@roost/service/log';
+import { adminHandlers, type AdminPorts } from './handlers/admin.ts';
 import { Channels, type ChannelsPorts } from './channels.ts';
 import { Certificates, type MutualMode, pinsOf } from './certificates.ts';
 import { Crowd } from './crowd.ts';
@@ -76,6 +78,16 @@ export interface FederationService {
 /** Whoever sends more slowly is no homeserver, or none that is well. */
 const BODY_MS = 10 * SECOND_MS;
 
+/** Nothing is kept for other homeservers here. */
+const NOTHING_WAITS: AdminPorts['outbox'] = {
+  retry: async () => undefined,
+  admin: {
+    listOutbox: async () => ({ lanes: [] }),
+    listDeadLetters: async () => ({ letters: [], hasMore: false }),
+    retryPeer: async () => ({}),
+  },
+};
+
 export const migrations = new URL('../migrations/', import.meta.url);
 
 /** Opens the gateway on a database that is migrated: its keys are there when this resolves. */
@@ -92,15 +104,17 @@ export async function openFederation(
   await keys.rotate();
 
   const policy = new Policy(database, home);
-  const found = { port: config.wellKnownPort, ca: trust.ca, allowed, resolve };
+  const reach = { allowed, resolve };
+  const { protocol } = about;
+  const published = { port: config.wellKnownPort, ca: trust.ca, ...reach };
+  const fetched = async (domain: Domain) => await fetchDocument(domain, published);
   const peers = new Peers({
-    ...{ database, crypto, clock, home, protocol: about.protocol, events },
-    fetchDocument: async (domain) => await fetchDocument(domain, found),
+    ...{ database, crypto, clock, home, protocol, events, fetchDocument: fetched },
   });
   const ledger = new Ledger(ports);
   const certificates = new Certificates(mtls, clientCa, clock);
   const door = new Door({ ...ports, home, policy, certificates, peers, ledger, events });
-  const channels = new Channels({ clock, home, allowed, resolve, trust });
+  const channels = new Channels({ clock, home, ...reach, trust });
   const crowd = new Crowd();
   const common = { ...ports, home, door, policy, peers, channels, keys, events };
   const options = { audience: home, clock, crypto };
@@ -111,6 +125,11 @@ export async function openFederation(
       { ...options, admit: doorstep({ crowd, certificates, policy, events }), bodyMs: BODY_MS },
     ),
     bind(FederationInternalServiceDefinition, forwardHandlers(common), options),
+    bind(
+      FederationAdminServiceDefinition,
+      adminHandlers({ ...common, reach, protocol, fetchDocument: fetched, outbox: NOTHING_WAITS }),
+      options,
+    ),
   ];
 
   const observed = observeFederation(database, crowd);

@@ -1,9 +1,5 @@
 import { Failure, malformed } from '@roost/core/failure';
-import type { Domain } from '@roost/core/ids';
-import type { Clock } from '@roost/core/time';
-import type { Crypto } from '@roost/crypto/crypto';
-import { groupTagOf, MESSAGE_ID_BYTES, signEnvelope } from '@roost/federation/envelope';
-import { encodeCall, PROOF_BYTES_MAX } from '@roost/federation/payload';
+import { PROOF_BYTES_MAX } from '@roost/federation/payload';
 import { parsePeerDomain } from '@roost/federation/peer-domain';
 import type {
   FederationInternalServiceDefinition,
@@ -12,24 +8,18 @@ import type {
 } from '@roost/proto/roost/federation/v1/gateway';
 import { PeerServiceDefinition } from '@roost/proto/roost/federation/v1/peer';
 import { clientOf } from '@roost/rpc/call';
-import { destinationOf, groupOf } from '@roost/rpc/destination';
 import type { Handlers } from '@roost/rpc/service';
 import type { Channels } from '../channels.ts';
 import type { FederationEvents } from '../events.ts';
-import { federatedMethod, readRequest } from '../methods.ts';
-import type { OwnKeys } from '../own-keys.ts';
 import { asHeardHere } from '../passing.ts';
 import type { Peers } from '../peers.ts';
 import type { Policy } from '../policy.ts';
+import { type CallSigner, signCall } from '../signing.ts';
 
-export interface ForwardPorts {
-  readonly home: Domain;
-  readonly crypto: Crypto;
-  readonly clock: Clock;
+export interface ForwardPorts extends CallSigner {
   readonly policy: Pick<Policy, 'admit'>;
   readonly peers: Pick<Peers, 'find'>;
   readonly channels: Pick<Channels, 'to' | 'drop'>;
-  readonly keys: Pick<OwnKeys, 'signer'>;
   readonly events: Pick<FederationEvents, 'forwarded'>;
 }
 
@@ -75,30 +65,4 @@ async function forward(
     }
     throw asHeardHere(destination, error);
   }
-}
-
-/** What is said is made here, of the request's own fields: a service cannot have anything else signed. */
-function signCall(
-  { home, crypto, clock, keys }: ForwardPorts,
-  call: {
-    readonly destination: Domain;
-    readonly method: string;
-    readonly request: Uint8Array;
-    readonly proof: Uint8Array;
-  },
-): { envelope: Uint8Array; payload: Uint8Array } {
-  const { destination, method } = call;
-  const found = federatedMethod(method);
-  const { rule } = found;
-  const decoded = readRequest(found, call.request);
-  if (destinationOf(rule, decoded, home) !== destination) {
-    throw malformed('destination', 'is another than that of the request');
-  }
-  const groupId = groupOf(rule, decoded);
-  const between = { source: home, destination };
-  const groupTag = groupId && groupTagOf(crypto, { ...between, groupId });
-  const payload = encodeCall(call);
-  const order = { ...between, method, createdMs: clock.now(), groupTag };
-  const messageId = crypto.random(MESSAGE_ID_BYTES);
-  return { envelope: signEnvelope(crypto, keys.signer, { ...order, messageId }, payload), payload };
 }

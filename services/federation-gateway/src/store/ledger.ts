@@ -73,25 +73,30 @@ export async function addRows(
   ]);
 }
 
+/** A row of a page, with what the first row that is left of its chain goes on from. */
+export interface ReadRow extends AuditRow {
+  readonly anchorPosition: bigint;
+  readonly anchor: Uint8Array;
+}
+
 /** A page of the record, after a place in it. */
 export async function readRows(
   on: Executor,
   after: { readonly chain: Uint8Array; readonly position: bigint } | undefined,
   most: number,
-): Promise<readonly AuditRow[]> {
+): Promise<readonly ReadRow[]> {
   const rows = await selectRows(on, after?.chain ?? null, after?.position ?? 0n, most);
   return rows.map(({ acceptedAtMs, ...row }) => ({ ...row, acceptedAtMs: Number(acceptedAtMs) }));
 }
 
-/** What the rows that are left of the chains go on from, where their beginning was dropped. */
-export async function readAnchors(
-  on: Executor,
-): Promise<readonly { readonly chain: Uint8Array; readonly anchor: Uint8Array }[]> {
-  return await selectAnchors(on);
+/** Whether a chain was ever begun; it is known for ever. */
+export async function isChain(on: Executor, chain: Uint8Array): Promise<boolean> {
+  return (await selectChain(on, chain)).length > 0;
 }
 
 /** Drops what is older, and keeps what the rest goes on from. */
 export async function dropRows(tx: Executor, beforeMs: number): Promise<void> {
+  await lockAnchors(tx);
   await moveAnchors(tx, BigInt(beforeMs));
   await deleteRows(tx);
 }
@@ -147,10 +152,11 @@ const updateChain = statement<[chainNumber: number, position: bigint, hash: Uint
 
 const selectRows = statement<
   [afterChain: Uint8Array | null, afterPosition: bigint, most: number],
-  Omit<AuditRow, 'acceptedAtMs'> & { acceptedAtMs: bigint }
+  Omit<ReadRow, 'acceptedAtMs'> & { acceptedAtMs: bigint }
 >(
   'federation_read_rows',
-  `SELECT chain, audit.position, accepted_at_ms AS "acceptedAtMs", envelope, audit.hash
+  `SELECT chain, audit.position, accepted_at_ms AS "acceptedAtMs", envelope, audit.hash,
+          anchor_position AS "anchorPosition", anchor
      FROM audit JOIN audit_chains USING (chain_number)
     WHERE $1::bytea IS NULL
        OR (chain_number, audit.position) >
@@ -159,9 +165,15 @@ const selectRows = statement<
     LIMIT $3`,
 );
 
-const selectAnchors = statement<[], { chain: Uint8Array; anchor: Uint8Array }>(
-  'federation_read_anchors',
-  `SELECT chain, anchor FROM audit_chains WHERE anchor_position > 0 ORDER BY chain_number`,
+const selectChain = statement<[chain: Uint8Array], { chain: Uint8Array }>(
+  'federation_find_chain',
+  `SELECT chain FROM audit_chains WHERE chain = $1`,
+);
+
+/** Two replicas that move the anchors of the same chains would wait for each other. */
+const lockAnchors = statement<[], never>(
+  'federation_lock_anchors',
+  `SELECT FROM pg_advisory_xact_lock(7007)`,
 );
 
 const moveAnchors = statement<[beforeMs: bigint], never>(

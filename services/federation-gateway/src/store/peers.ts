@@ -31,6 +31,20 @@ export async function findPeer(on: Executor, domain: Domain): Promise<StoredPeer
   };
 }
 
+/** Keys of theirs by who they say that they are, whatever became of them since. */
+export async function findKeysNamed(
+  on: Executor,
+  named: readonly { readonly source: Domain; readonly keyId: Uint8Array }[],
+): Promise<readonly NamedKey[]> {
+  const rows = await selectNamed(
+    on,
+    named.map(({ source, keyId }) => [source, keyId]),
+  );
+  return rows.map(({ notBeforeMs, notAfterMs, ...key }) => ({
+    ...{ ...key, notBefore: Number(notBeforeMs), notAfter: Number(notAfterMs) },
+  }));
+}
+
 /** Keeps others from changing what is believed of a domain until `tx` ends. */
 export async function lockPeer(tx: Executor, domain: Domain): Promise<void> {
   await lock(tx, domain);
@@ -74,6 +88,8 @@ export async function forgetSearches(on: Executor, beforeMs: number): Promise<vo
   await deleteSearches(on, BigInt(beforeMs));
 }
 
+type NamedKey = Omit<TrustedKey, 'keyId' | 'revokedAt'> & { readonly domain: Domain };
+
 const TROUBLE_CHARACTERS_MAX = 512;
 
 type KeyRow = readonly [Uint8Array, Uint8Array, bigint, bigint, bigint | null];
@@ -116,6 +132,19 @@ const selectKeys = statement<
           not_after_ms AS "notAfterMs", revoked_at_ms AS "revokedAtMs"
      FROM peer_keys
     WHERE domain = $1`,
+);
+
+const selectNamed = rowsStatement<
+  readonly [Domain, Uint8Array],
+  { domain: Domain; publicKey: Uint8Array; notBeforeMs: bigint; notAfterMs: bigint }
+>(
+  'federation_find_named_keys',
+  { types: ['text', 'bytea'] },
+  (values) =>
+    `SELECT peer_keys.domain, public_key AS "publicKey", not_before_ms AS "notBeforeMs",
+            not_after_ms AS "notAfterMs"
+       FROM (${values}) AS asked (domain, key_id)
+       JOIN peer_keys ON peer_keys.domain = asked.domain AND peer_keys.key_id = asked.key_id`,
 );
 
 const lock = statement<[domain: Domain], never>(

@@ -24,13 +24,18 @@ export async function findStanding(
 ): Promise<{ readonly mode: Mode; readonly listing: Listing | undefined }> {
   const [row] = await selectStanding(on, domain);
   const { kind = null, endpoint, note, since } = row ?? {};
-  const named = kind === null ? undefined : nameOf(KINDS, kind);
+  const named = kindOf(kind);
   const listing =
     named === undefined
       ? undefined
       : { domain, kind: named, endpoint: endpoint ?? '', note: note ?? '', sinceMs: +(since ?? 0) };
   // A table without its row is closed.
   return { mode: nameOf(MODES, row?.mode ?? MODES.allowlist) ?? 'allowlist', listing };
+}
+
+export async function findMode(on: Executor): Promise<Mode> {
+  const [row] = await selectMode(on);
+  return nameOf(MODES, row?.mode ?? MODES.allowlist) ?? 'allowlist';
 }
 
 export async function setMode(on: Executor, mode: Mode): Promise<void> {
@@ -55,6 +60,16 @@ export async function listListings(on: Executor, most: number): Promise<readonly
   });
 }
 
+export async function countListings(on: Executor): Promise<number> {
+  const [row] = await selectCount(on);
+  return Number(row?.count ?? 0n);
+}
+
+/** By its number in the table; `undefined` where nothing was said. */
+export function kindOf(number: number | null): Kind | undefined {
+  return number === null ? undefined : nameOf(KINDS, number);
+}
+
 interface ListingRow {
   readonly kind: number;
   readonly endpoint: string;
@@ -73,6 +88,16 @@ const selectStanding = statement<
   'federation_find_standing',
   `SELECT mode, kind, endpoint, note, since
      FROM policy LEFT JOIN listings ON domain = $1`,
+);
+
+const selectMode = statement<[], { mode: number }>(
+  'federation_find_mode',
+  `SELECT mode FROM policy`,
+);
+
+const selectCount = statement<[], { count: bigint }>(
+  'federation_count_listings',
+  `SELECT count(*) FROM listings`,
 );
 
 const updateMode = statement<[mode: number], never>(
