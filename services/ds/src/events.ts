@@ -4,7 +4,7 @@ import type { Database } from '@roost/postgres/database';
 import { counter, gauge, histogram } from '@roost/service/instruments';
 import type { Log } from '@roost/service/log';
 import { observePool } from '@roost/service/pool-metrics';
-import { OutboxAge } from './domain/outbox-age.ts';
+import type { OutboxAge } from './domain/outbox-age.ts';
 import { measureOutbox } from './store/depth.ts';
 
 /** What operators care about, one function each. */
@@ -118,6 +118,7 @@ export interface Observed {
   readonly leases: { readonly count: number };
   readonly backlog: { readonly isFull: boolean };
   readonly home: Domain;
+  readonly age: OutboxAge;
 }
 
 /** What operators look at, read when they do. */
@@ -139,9 +140,8 @@ export function observeDs(parts: Observed): Disposable {
   return observed;
 }
 
-function observeOutbox({ database, clock, home }: Observed): Disposable {
+function observeOutbox({ database, clock, home, age }: Observed): Disposable {
   const observed = new DisposableStack();
-  const age = new OutboxAge();
   observed.use(
     gauge('roost_ds_outbox_rows', 'Rows that wait in the outbox.', async (observe) => {
       const { rows } = await measureOutbox(database, home);

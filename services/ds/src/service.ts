@@ -2,6 +2,7 @@ import type { Bell, Bus } from '@roost/bus/ports';
 import type { Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Database } from '@roost/postgres/database';
+import { DeliveryAdminServiceDefinition } from '@roost/proto/roost/delivery/v1/admin';
 import { DeliveryServiceDefinition } from '@roost/proto/roost/delivery/v1/delivery';
 import { allowSuites } from '@roost/mls/suite';
 import type { Forward } from '@roost/rpc/destination';
@@ -15,7 +16,9 @@ import { Batcher } from './batcher.ts';
 import type { DsConfig } from './config.ts';
 import type { Desk, Faults } from './desk.ts';
 import { Dispatcher } from './dispatcher.ts';
+import { OutboxAge } from './domain/outbox-age.ts';
 import { dsEvents, observeDs } from './events.ts';
+import { deliveryAdminHandlers } from './handlers/admin.ts';
 import { deliveryHandlers } from './handlers.ts';
 import { hubOf } from './hub.ts';
 import { Line } from './line.ts';
@@ -104,18 +107,18 @@ export async function openDs(config: DsConfig, ports: DsPorts): Promise<RunningD
     crypto,
     forward: ports.forward,
   });
-  const observed = observeDs({
-    database,
+  const measured = { database, clock, backlog, home: config.domain, age: new OutboxAge() };
+  const observed = observeDs({ ...measured, leases: dispatcher.leases });
+  const admin = bind(DeliveryAdminServiceDefinition, deliveryAdminHandlers(measured), {
+    audience: config.domain,
     clock,
-    backlog,
-    leases: dispatcher.leases,
-    home: config.domain,
+    crypto,
   });
   const close = async (): Promise<void> => {
     observed[Symbol.dispose]();
     await Promise.all([dispatcher.close(), backlog.close(), sweeper.close()]);
   };
-  return { bindings: [binding], close };
+  return { bindings: [binding, admin], close };
 }
 
 /** Who waits for one group; a caller beyond is asked to come back. */

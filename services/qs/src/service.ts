@@ -3,6 +3,7 @@ import { assert } from '@roost/core/assert';
 import { sleep, type Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Database } from '@roost/postgres/database';
+import { QueueAdminServiceDefinition } from '@roost/proto/roost/queue/v1/admin';
 import { QueueServiceDefinition } from '@roost/proto/roost/queue/v1/queue';
 import type { Forward } from '@roost/rpc/destination';
 import { bind, type ServiceBinding } from '@roost/rpc/service';
@@ -10,6 +11,7 @@ import type { Log } from '@roost/service/log';
 import { defaultLimits, type QsConfig } from './config.ts';
 import { observeQs, qsEvents, type QsEvents } from './events.ts';
 import { queueHandlers } from './handlers.ts';
+import { queueAdminHandlers } from './handlers/admin.ts';
 import { SecretKeys } from './keys.ts';
 import { Listeners } from './listeners.ts';
 import { Pusher } from './pusher.ts';
@@ -101,8 +103,10 @@ export async function openQs(config: QsConfig, ports: QsPorts): Promise<QsServic
     if (listeners.count > 0) await listeners.emptied(limits.drainMs);
     listeners.endAll();
   };
+  const operators = queueAdminHandlers({ database, listeners });
+  const admin = bind(QueueAdminServiceDefinition, operators, { audience: domain, clock, crypto });
   return {
-    bindings: [binding],
+    bindings: [binding, admin],
     drain,
     async close() {
       await drain();

@@ -26,6 +26,35 @@ export async function weighOutbox(on: Executor, rowsMax: number) {
   return { rows: Number(found?.rows ?? 0n), bytes: Number(found?.bytes ?? 0n) };
 }
 
+export interface PartitionDepth {
+  readonly partition: number;
+  /** Of the first hundred thousand rows, as the bytes. */
+  readonly rows: bigint;
+  readonly bytes: bigint;
+  readonly isCarried: boolean;
+}
+
+/** What waits in each partition, for whichever destination, and whether a replica carries it. */
+export async function measurePartitions(on: Executor): Promise<readonly PartitionDepth[]> {
+  return await selectPartitionDepths(on);
+}
+
+const selectPartitionDepths = statement<[], PartitionDepth>(
+  'ds_measure_partitions',
+  `WITH weighed AS (
+     SELECT partition, count(*) AS rows, sum(octet_length(sealed))::bigint AS bytes
+       FROM (SELECT partition, sealed FROM outbox LIMIT 100000) AS waiting
+      GROUP BY partition
+   )
+   SELECT numbers.partition, coalesce(weighed.rows, 0) AS rows,
+          coalesce(weighed.bytes, 0)::bigint AS bytes,
+          EXISTS (SELECT FROM leases
+                   WHERE leases.partition = numbers.partition
+                     AND expires_at > clock_timestamp()) AS "isCarried"
+     FROM generate_series(0, 15) AS numbers (partition) LEFT JOIN weighed USING (partition)
+    ORDER BY numbers.partition`,
+);
+
 const selectWeight = statement<[rowsMax: number], { rows: bigint; bytes: bigint }>(
   'ds_weigh_outbox',
   `SELECT count(*) AS rows, coalesce(sum(octet_length(sealed)), 0)::bigint AS bytes

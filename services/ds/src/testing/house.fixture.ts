@@ -8,6 +8,7 @@ import { DeliveryServiceDefinition } from '@roost/proto/roost/delivery/v1/delive
 import { clientOf, connect } from '@roost/rpc/client';
 import type { Client } from '@roost/rpc/client';
 import { serve } from '@roost/rpc/server';
+import type { ServiceBinding } from '@roost/rpc/service';
 import { createLog } from '@roost/service/log';
 import { TestClock } from '@roost/testing/clock';
 import { freshDatabase } from '@roost/testing/postgres';
@@ -48,6 +49,7 @@ export interface House extends AsyncDisposable {
   /** What the sweeper has. */
   readonly sweeping: SweeperPorts;
   readonly client: DeliveryClient;
+  readonly bindings: readonly ServiceBinding[];
   readonly address: string;
 }
 
@@ -94,6 +96,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     database,
     receiver,
     clock,
+    bindings: ds.bindings,
     sweeping: { database, clock, crypto: nodeCrypto, events: dsEvents(log) },
     address: server.address,
     client: clientOf(DeliveryServiceDefinition, channel, signing),

@@ -4,6 +4,8 @@ import { statement } from '@roost/postgres/statement';
 
 /** How full queues are, as far as a sample tells. */
 export interface QueueSample {
+  /** As the last vacuum or analyze found it, where there are more than a sample. */
+  readonly queues: number;
   /** Queues with at least as many unread messages as the step of the same place in UNREAD_STEPS. */
   readonly atLeast: readonly number[];
   readonly unread: number;
@@ -23,11 +25,23 @@ export async function sampleQueues(on: Executor): Promise<QueueSample> {
   const today = Math.floor(Date.now() / DAY_MS);
   const scaled = (count: bigint | undefined): number => Math.round(Number(count ?? 0n) / share);
   return {
+    queues: scaled(found?.queues),
     atLeast: [found?.one, found?.ten, found?.hundred, found?.thousand, found?.more].map(scaled),
     unread: scaled(found?.unread),
     oldestDays: Math.max(0, today - (found?.oldest ?? today)),
   };
 }
+
+/** Events that were put aside and are kept. */
+export async function countDeadLetters(on: Executor): Promise<bigint> {
+  const [found] = await selectLetters(on);
+  return found?.letters ?? 0n;
+}
+
+const selectLetters = statement<[], { letters: bigint }>(
+  'qs_count_dead_letters',
+  `SELECT count(*) AS letters FROM dead_letters`,
+);
 
 /** As the last vacuum or analyze found it: -1 before the first. */
 const countQueues = statement<[], { queues: number }>(
@@ -38,6 +52,7 @@ const countQueues = statement<[], { queues: number }>(
 const readSample = statement<
   [percent: number],
   {
+    queues: bigint;
     one: bigint;
     ten: bigint;
     hundred: bigint;
@@ -48,7 +63,8 @@ const readSample = statement<
   }
 >(
   'qs_sample_queues',
-  `SELECT count(*) FILTER (WHERE unread >= 1) AS one,
+  `SELECT count(*) AS queues,
+          count(*) FILTER (WHERE unread >= 1) AS one,
           count(*) FILTER (WHERE unread >= 10) AS ten,
           count(*) FILTER (WHERE unread >= 100) AS hundred,
           count(*) FILTER (WHERE unread >= 1000) AS thousand,
