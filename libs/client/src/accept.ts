@@ -6,7 +6,7 @@ import { encodeCommitAad } from '@roost/identity/leaf';
 import type { Core } from './core.ts';
 import { connected } from './friends.ts';
 import { noGroup, registerHandle } from './groups.ts';
-import { verifiedMembers } from './joins.ts';
+import { assertOfHub, verifiedMembers } from './joins.ts';
 import type { Outcome } from './lanes.ts';
 import { declareOwn, leafIdentity } from './links.ts';
 import { newKeySigner } from './signers.ts';
@@ -68,7 +68,8 @@ async function joinInfoOf(
   { keys, joinSecret }: RequestRecord,
   leaf: OwnLeaf,
 ): Promise<GetExternalJoinInfoResponse> {
-  const { caller } = core;
+  const { caller, trust } = core;
+  await trust.meet(contact.group.domain);
   const groupId = scopedWire(contact.group);
   const price = { token: 'general' as const, sign: newKeySigner(leaf.signing) };
   const participant = new Uint8Array(0);
@@ -109,6 +110,7 @@ async function enterBy(core: Core, lane: string, entering: Entering): Promise<vo
   const isConversation =
     roomOf(made.next).kind === 'dm' && equal(made.next.groupContext.groupId, utf8(lane));
   if (!isConversation) throw new Failure('UNAUTHENTICATED', 'the group is another than was said');
+  assertOfHub(core, contact.group, made.next);
   await ledger.turn((turn) => {
     const group = turn.get(groups, lane);
     if (group === undefined) return;

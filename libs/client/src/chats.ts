@@ -150,6 +150,7 @@ const BY_ITSELF: ReadonlySet<Task['kind']> = new Set([
   'recheck',
   'delete',
   'disband',
+  'open',
   'tokens',
   'push',
 ]);

@@ -24,6 +24,7 @@ import type { Outcome } from './lanes.ts';
 import type { Turn } from './ledger.ts';
 import { type Contact, contacts, type Group } from './state.ts';
 import { type Task, tasks } from './task.ts';
+import type { Judged } from './trust.ts';
 
 type Connect = Task & { kind: 'connect' };
 
@@ -95,12 +96,6 @@ export function accepting(core: Core, turn: Turn, contact: Contact): { done: Pro
 async function find(core: Core, name: string): Promise<Found> {
   const { domain } = accountOf(core);
   const userName = parseUserName(name, domain);
-  if (userName.domain !== domain) {
-    throw new Failure(
-      'FEDERATION_DENIED',
-      'federation is not configured: only users of this homeserver can be reached',
-    );
-  }
   const text = printUserName(userName);
   if (text === accountOf(core).userName) {
     throw new Failure('NOT_ALLOWED', 'that is your own name');
@@ -108,22 +103,28 @@ async function find(core: Core, name: string): Promise<Found> {
   const response = await core.caller.ask({ token: 'contact' }, (options) =>
     core.caller.services.authentication.findUser({ userName: text }, options),
   );
-  return core.trust.judge(() => verifiedUser(core, text, response));
+  const { trust } = core;
+  // By the keys of the domain that was typed: nobody else speaks of its users.
+  return trust.judge(() =>
+    trust.by(userName.domain, (judged) => verifiedUser(core, text, response, judged)),
+  );
 }
 
-function verifiedUser(core: Core, userName: string, response: FindUserResponse): Found {
-  const { crypto, clock, trust } = core;
+function verifiedUser(
+  { crypto }: Core,
+  userName: string,
+  response: FindUserResponse,
+  { authority, nowMs }: Judged,
+): Found {
   const user = UserId.parse(response.userId, 'user_id');
-  const authority = trust.authority(trust.domain);
-  const now = clock.now();
-  const { binding, standing } = verifyNameBinding(crypto, response.nameBinding, authority, now);
+  const { binding, standing } = verifyNameBinding(crypto, response.nameBinding, authority, nowMs);
   const isBound =
     standing === 'valid' &&
     printUserName(binding.userName) === userName &&
     printId(binding.userId) === printId(user);
   if (!isBound) throw new Failure('UNAUTHENTICATED', 'the homeserver vouches for another name');
   const clients = response.connectionPackages.map((connectionPackage): Reachable => {
-    const verified = verifyConnectionPackage(crypto, connectionPackage, authority, now);
+    const verified = verifyConnectionPackage(crypto, connectionPackage, authority, nowMs);
     if (printId(verified.credential.clientId.user) !== printId(user)) {
       throw new Failure('UNAUTHENTICATED', 'a connection package is of another user');
     }

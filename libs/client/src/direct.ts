@@ -23,6 +23,7 @@ import type { Turn } from './ledger.ts';
 import type { Outcome } from './lanes.ts';
 import { type ConnectionKey, type Contact, contacts } from './state.ts';
 import type { Task } from './task.ts';
+import { domainOf } from './trust.ts';
 
 /** A direct message, opened with one of our connection keys. */
 interface Opened {
@@ -74,8 +75,11 @@ export async function performReject(
     await core.ledger.turn((turn) => core.lanes.finish(turn, key));
     return 'on';
   }
-  const authority = trust.authority(trust.domain);
-  const reply = verifyConnectionPackage(crypto, replyPackage, authority, clock.now());
+  const reply = await trust.judge(() =>
+    trust.by(user.domain, ({ authority, nowMs }) =>
+      verifyConnectionPackage(crypto, replyPackage, authority, nowMs),
+    ),
+  );
   const target = reply.credential.clientId;
   const plaintext = makeConnectionAnswer(
     crypto,
@@ -127,11 +131,12 @@ function openRequest(
   const { crypto, trust, clock } = core;
   const request = readConnectionRequest(identity.plaintext);
   const { value } = request;
-  const who = trust.identityOf(value.clientCredential, value.nameBinding, trust.domain);
+  const who = trust.identityOf(value.clientCredential, value.nameBinding);
   const own = ownClient(core).user;
   const to = { target: own, connectionPackage: by.connectionPackage };
-  const authority = trust.authority(trust.domain);
-  const reply = verifyConnectionPackage(crypto, value.replyPackage, authority, clock.now());
+  const reply = trust.by(who.user.domain, ({ authority, nowMs }) =>
+    verifyConnectionPackage(crypto, value.replyPackage, authority, nowMs),
+  );
   const isGood =
     verifyConnectionRequest(crypto, who.clientKey, request, to) &&
     equal(hashSections(crypto, others), value.sectionsHash) &&
@@ -182,11 +187,12 @@ function takeRequest(core: Core, turn: Turn, asking: Contact): void {
 }
 
 function openAnswer(core: Core, by: ConnectionKey, section: SectionContent): Answer {
-  const { crypto, trust, clock } = core;
+  const { crypto, trust } = core;
   const answer = readConnectionAnswer(section.plaintext);
   const { clientCredential, groupId, isAccepted } = answer.value;
-  const authority = trust.authority(trust.domain);
-  const { credential } = verifyClientCredential(crypto, clientCredential, authority, clock.now());
+  const { credential } = trust.by(domainOf(clientCredential), ({ authority, nowMs }) =>
+    verifyClientCredential(crypto, clientCredential, authority, nowMs),
+  );
   const to = { target: ownClient(core).user, connectionPackage: by.connectionPackage };
   if (!verifyConnectionAnswer(crypto, credential.publicKey, answer, to)) {
     throw new Failure('UNAUTHENTICATED', 'an answer is not what it says');

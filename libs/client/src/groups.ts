@@ -60,7 +60,7 @@ export async function found(
   const room = foundingRoom(template, founder, sealedTitle);
   const extensions = [
     { extensionType: EXTENSION.roomState, extensionData: encodeRoomState(room) },
-    externalSendersExtension(core.trust.hubSender),
+    externalSendersExtension(core.trust.hubSender()),
   ];
   const keyPackage = { ...leaf.signing, identity, extensions: [], nowMs: clock.now() };
   const { state } = await mls.create(

@@ -83,7 +83,8 @@ async function reader() {
   const perform = async () => 'blocked' as const;
   const refused = async (): Promise<void> => undefined;
   const reachable = (): void => undefined;
-  const lanes = new Lanes({ ledger, crypto, perform, refused, reachable, report });
+  const parts = { ledger, crypto, perform, refused, reachable, report };
+  const lanes = new Lanes({ ...parts, peerAway: () => undefined });
   const news = new News(ledger);
   const caller = { services: { queue: {} } };
   const core = { ledger, crypto, lanes, news, report, caller } as object as Core;

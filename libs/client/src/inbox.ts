@@ -10,7 +10,7 @@ import type {
 import type { ListenResponse, QueueRun } from '@roost/proto/roost/queue/v1/queue';
 import { accountOf, type Core } from './core.ts';
 import { openDirect, type OpenedDirect, receiveDirect } from './direct.ts';
-import { isTransient } from './lanes.ts';
+import { openLater } from './direct-later.ts';
 import type { KeyPackages } from './key-packages.ts';
 import type { Turn } from './ledger.ts';
 import type { Following } from './listener.ts';
@@ -143,17 +143,18 @@ function behind(core: Core, turn: Turn): void {
 async function takeDirect(core: Core, { sequence, sections }: DirectQueueMessage): Promise<void> {
   const isNew = sequence >= (core.ledger.get(directReaders, SELF)?.next ?? 0n);
   if (!isNew) return;
-  let opened: OpenedDirect | undefined;
+  let opened: OpenedDirect | 'later' | undefined;
   try {
-    opened = await core.trust.judge(() => openDirect(core, sections));
+    // What has to be asked for first must not keep what lies behind it waiting.
+    opened = core.trust.judgeNow(() => openDirect(core, sections)) ?? 'later';
   } catch (error) {
-    // What the homeserver could not be asked for comes again; what is forged never gets better.
-    if (!(error instanceof Failure) || isTransient(error)) throw error;
+    if (!(error instanceof Failure)) throw error;
     core.report(error);
   }
   await core.ledger.turn((turn) => {
     turn.put(directReaders, SELF, { next: sequence + 1n });
-    if (opened !== undefined) receiveDirect(core, turn, opened);
+    if (opened === 'later') openLater(core, turn, sections);
+    else if (opened !== undefined) receiveDirect(core, turn, opened);
   });
 }
 

@@ -1,7 +1,8 @@
 import { equal, toHex, utf8 } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
-import { printId, scopedWire } from '@roost/core/ids';
+import { type GroupId, printId, scopedWire } from '@roost/core/ids';
 import { type JoinerInfo, openJoinerInfo, verifyAttribution } from '@roost/identity/joining';
+import { hasOnlySender } from '@roost/mls/hub';
 import type { LeafLink } from '@roost/proto/roost/delivery/v1/delivery';
 import { type Core, ownClient } from './core.ts';
 import { joinKeys, usedPackage } from './key-packages.ts';
@@ -77,8 +78,7 @@ function attributed(core: Core, lane: string, own: OwnPackage, welcome: WelcomeR
   if (printId(info.groupId) !== lane || info.epoch !== welcome.epoch) {
     throw refuse('its keys are for another group');
   }
-  const domain = core.trust.domain;
-  const identity = core.trust.identityOf(info.clientCredential, info.nameBinding, domain);
+  const identity = core.trust.identityOf(info.clientCredential, info.nameBinding);
   const adder = core.ledger.get(contacts, printId(identity.user));
   if (adder?.standing !== 'connected' || !equal(adder.recoveryKeyHash, identity.recoveryKeyHash)) {
     throw refuse('whoever added us is not somebody we are connected with');
@@ -92,7 +92,8 @@ function attributed(core: Core, lane: string, own: OwnPackage, welcome: WelcomeR
 
 /** Fetches the tree, joins, and verifies every member. */
 async function fetched(core: Core, own: OwnPackage, info: JoinerInfo, welcome: WelcomeRecord) {
-  const { caller, mls } = core;
+  const { caller, mls, trust } = core;
+  await trust.meet(info.groupId.domain);
   const request = {
     groupId: scopedWire(info.groupId),
     earKey: info.earKey,
@@ -110,6 +111,7 @@ async function fetched(core: Core, own: OwnPackage, info: JoinerInfo, welcome: W
   if (epoch !== info.epoch || !equal(groupId, utf8(printId(info.groupId)))) {
     throw refuse('its Welcome is for another group');
   }
+  assertOfHub(core, info.groupId, state);
   const members = await core.trust.judge(() => verifiedMembers(core, info, tree, links));
   return { state, members };
 }
@@ -126,6 +128,12 @@ export function verifiedMembers(
     throw refuse('somebody in it is not who they say they are');
   }
   return members;
+}
+
+/** Only its own hub proposes changes in a group, by the key that the hub tells everybody. */
+export function assertOfHub({ trust }: Pick<Core, 'trust'>, id: GroupId, state: ClientState): void {
+  if (hasOnlySender(state.groupContext.extensions, trust.hubSender(id.domain))) return;
+  throw refuse('others than its hub may change it from outside');
 }
 
 interface Entering {

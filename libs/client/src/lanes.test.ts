@@ -23,6 +23,7 @@ async function lanesOf(...steps: (Reason | Outcome | 'bug')[]) {
   const tried: string[] = [];
   const reports: unknown[] = [];
   const reachable: boolean[] = [];
+  const peers: [lane: string, domain: string | undefined][] = [];
   const lanes: Lanes = new Lanes({
     ledger,
     crypto: { ...nodeCrypto, random: (size) => new Uint8Array(size) },
@@ -31,7 +32,7 @@ async function lanesOf(...steps: (Reason | Outcome | 'bug')[]) {
       const step = steps.shift();
       if (step === 'bug') throw new TypeError('a bug');
       if (step !== undefined && step !== 'on' && step !== 'blocked') {
-        throw new Failure(step, step, { retryAfterMs: 1 });
+        throw new Failure(step, step, { retryAfterMs: 1, peer: 'b.example' });
       }
       if (step !== undefined) return step;
       await ledger.turn((turn) => lanes.finish(turn, key));
@@ -42,12 +43,13 @@ async function lanesOf(...steps: (Reason | Outcome | 'bug')[]) {
       await ledger.turn((turn) => turn.delete(tasks, refusal.key));
     },
     reachable: (isReachable) => reachable.push(isReachable),
+    peerAway: (lane, domain) => peers.push([lane, domain]),
     report: (error) => reports.push(error),
   });
   const submit = async (lane: string, task: Task = { kind: 'catch-up' }) => {
     return (await ledger.turn((turn) => lanes.submit(turn, lane, task))).done;
   };
-  return { lanes, ledger, submit, tried, refusals, reports, reachable };
+  return { lanes, ledger, submit, tried, refusals, reports, reachable, peers };
 }
 
 test('a task is tried until it is done, and whoever asked for it hears so', async () => {
@@ -105,4 +107,17 @@ test('closing leaves what is not done for the next start', async () => {
   await lanes.close();
   await expect(done).rejects.toThrow('the client closes');
   expect(ledger.list(tasks)).toHaveLength(1);
+});
+
+test('another homeserver that is away keeps its lane waiting, and ours is not taken for away', async () => {
+  const scene = await lanesOf('PEER_UNAVAILABLE', 'PEER_UNAVAILABLE');
+  const { submit, lanes, reachable, peers } = scene;
+  await submit('a');
+  await lanes.close();
+  expect(reachable).toEqual([true, true, true]);
+  expect(peers).toEqual([
+    ['a', 'b.example'],
+    ['a', 'b.example'],
+    ['a', undefined],
+  ]);
 });

@@ -28,6 +28,8 @@ interface LaneParts {
   readonly refused: (refusal: Refusal) => Promise<void>;
   /** Whether the homeserver answers, as far as tasks can tell. */
   readonly reachable: (isReachable: boolean) => void;
+  /** Which other homeserver a lane waits for. */
+  readonly peerAway: (lane: string, domain: string | undefined) => void;
   readonly report: (error: unknown) => void;
 }
 
@@ -144,11 +146,15 @@ export class Lanes {
     try {
       const outcome = await this.#parts.perform(lane, key, task);
       this.#parts.reachable(true);
+      this.#parts.peerAway(lane, undefined);
       return outcome;
     } catch (error) {
       if (this.#stop.signal.aborted) return 'blocked';
       if (isTransient(error)) {
         this.#parts.reachable(!isAway(error));
+        if (error instanceof Failure && error.reason === 'PEER_UNAVAILABLE') {
+          this.#parts.peerAway(lane, error.facts.peer);
+        }
         const waitMs = error instanceof Failure ? error.facts.retryAfterMs : undefined;
         return waitMs === undefined ? {} : { waitMs };
       }
@@ -193,6 +199,7 @@ export function isTransient(error: unknown): boolean {
   if (!(error instanceof Failure)) return false;
   const transient = [
     'UNAVAILABLE',
+    'PEER_UNAVAILABLE',
     'DRAINING',
     'RATE_LIMITED',
     'ALLOWANCE_EXHAUSTED',

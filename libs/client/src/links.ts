@@ -26,6 +26,7 @@ import {
   type MemberIdentity,
   type OwnLeaf,
 } from './state.ts';
+import { domainOf } from './trust.ts';
 
 type LinkCore = Pick<Core, 'crypto' | 'clock' | 'trust' | 'ledger'>;
 
@@ -148,17 +149,18 @@ function identityBehind(
  * credential has expired is told, as it matters only where the leaf is about to be added.
  */
 export function linkedIdentity(
-  { crypto, clock, trust, ledger }: LinkCore,
+  { crypto, trust, ledger }: LinkCore,
   leaf: LeafNode,
   linkKey: Uint8Array,
 ): MemberIdentity & { readonly standing: 'valid' | 'expired' } {
   const leafKey = leaf.signaturePublicKey;
   const link = openLink(crypto, decodeLeafIdentity(identityOf(leaf)), leafKey, linkKey);
-  const judged = { authority: trust.authority(trust.domain), nowMs: clock.now() };
-  const { credential, binding, standing } = verifyLink(crypto, link, leafKey, judged);
-  if (standing !== 'valid' && standing !== 'expired') {
+  const linked = trust.by(domainOf(link.clientCredential), (judged) => {
+    const { standing, ...verified } = verifyLink(crypto, link, leafKey, judged);
+    if (standing === 'valid' || standing === 'expired') return { ...verified, standing };
     throw new Failure('UNAUTHENTICATED', `the credential of a leaf is ${standing}`);
-  }
+  });
+  const { credential, binding, standing } = linked;
   const contact = ledger.get(contacts, printId(credential.clientId.user));
   if (contact !== undefined && !equal(contact.recoveryKeyHash, credential.recoveryKeyHash)) {
     throw new Failure('UNAUTHENTICATED', 'the recovery key of a contact is another than it was');

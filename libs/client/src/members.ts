@@ -1,13 +1,13 @@
 import { equal, toHex } from '@roost/core/bytes';
+import { Failure } from '@roost/core/failure';
 import { printId } from '@roost/core/ids';
-import { MINUTE_MS } from '@roost/core/time';
 import { decodeAddedLeaf, decodeCommitAad } from '@roost/identity/leaf';
 import type { HandshakeMessage } from '@roost/mls/message';
 import { encodePolicy } from '@roost/mls/policy';
 import { entryOf, roleOf } from '@roost/mls/room';
 import { type Core, ownClient } from './core.ts';
 import { peerArrived } from './friends.ts';
-import type { Outcome } from './lanes.ts';
+import { isTransient, type Outcome } from './lanes.ts';
 import type { Turn } from './ledger.ts';
 import { type DeclaredLeaf, memberOf } from './links.ts';
 import { type ClientState, leavesOf } from './mls.ts';
@@ -147,18 +147,12 @@ function isBanned(state: ClientState, { participant }: Member): boolean {
  * seems so is told, and removed by whoever may.
  */
 export async function performRecheck(core: Core, lane: string, key: string): Promise<Outcome> {
-  await core.trust.refresh(MINUTE_MS);
+  await refreshForged(core, lane);
   await core.ledger.turn((turn) => {
     core.lanes.finish(turn, key);
     const [group, state] = [turn.get(groups, lane), turn.get(states, lane)];
     if (group === undefined || state === undefined) return;
-    const known = group.members.filter(({ identity }) => identity !== undefined);
-    const declared = new Map<string, DeclaredLeaf>();
-    for (const { signatureKey, addedLeaf } of group.members) {
-      if (addedLeaf.length > 0) declared.set(toHex(signatureKey), decodeAddedLeaf(addedLeaf));
-    }
-    const members = membersAfter(core, { ...group, members: known }, state, declared);
-    const next = { ...group, members };
+    const next = { ...group, members: judgedAgain(core, group, state) };
     turn.put(groups, lane, next);
     for (const [user, { identity }] of usersOf(next)) {
       if (usersOf(group).has(user) || identity === undefined) continue;
@@ -169,6 +163,31 @@ export async function performRecheck(core: Core, lane: string, key: string): Pro
     tidyNow(core, turn, lane);
   });
   return 'on';
+}
+
+/** Gets what the leaves that seem forged are to be judged by; throws where it can be had later. */
+async function refreshForged(core: Core, lane: string): Promise<void> {
+  const [group, state] = [core.ledger.get(groups, lane), core.ledger.get(states, lane)];
+  if (group === undefined || state === undefined) return;
+  try {
+    await core.trust.judge(() => {
+      const members = judgedAgain(core, group, state);
+      if (forgedLeaves({ ...group, members }).length === 0) return;
+      throw new Failure('UNAUTHENTICATED', 'somebody in a group is not who they say they are');
+    });
+  } catch (error) {
+    if (!(error instanceof Failure) || isTransient(error)) throw error;
+  }
+}
+
+/** The members of a group; those who did not prove it before get another chance. */
+function judgedAgain(core: Core, group: Group, state: ClientState): Member[] {
+  const known = group.members.filter(({ identity }) => identity !== undefined);
+  const declared = new Map<string, DeclaredLeaf>();
+  for (const { signatureKey, addedLeaf } of group.members) {
+    if (addedLeaf.length > 0) declared.set(toHex(signatureKey), decodeAddedLeaf(addedLeaf));
+  }
+  return membersAfter(core, { ...group, members: known }, state, declared);
 }
 
 /** Everybody who is in a group by a leaf that proves it, each once. */

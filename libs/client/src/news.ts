@@ -64,7 +64,9 @@ export type ClientEvent =
       readonly sentence: string;
       readonly text?: string;
     }
-  /** The homeserver does not answer, or does again. Not kept over a restart. */
+  /** Another homeserver does not answer, or does again: what is for it waits and goes on by itself. */
+  | { readonly kind: 'peer-away' | 'peer-back'; readonly domain: string }
+  /** The homeserver does not answer, or does again. Neither is kept over a restart. */
   | { readonly kind: 'away' | 'back' };
 
 const news = shelf<ClientEvent>('news/');

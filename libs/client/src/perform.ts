@@ -5,6 +5,7 @@ import { commitProposals, performCommit, settlePending } from './commits.ts';
 import { performConnect } from './connect.ts';
 import type { Core } from './core.ts';
 import { performReject } from './direct.ts';
+import { performOpen } from './direct-later.ts';
 import { performBefriend } from './friends.ts';
 import { noGroup, performCreate } from './groups.ts';
 import { performJoin } from './joins.ts';
@@ -48,6 +49,8 @@ export async function perform(core: Core, lane: string, key: string, task: Task)
       return performAccept(core, lane, key, task);
     case 'reject':
       return performReject(core, key, task);
+    case 'open':
+      return performOpen(core, key, task);
     case 'befriend':
       return performBefriend(core, lane, key, task);
     case 'create':
@@ -185,6 +188,7 @@ const QUIET: ReadonlySet<Task['kind']> = new Set([
   'catch-up',
   'recheck',
   'befriend',
+  'open',
   'notify',
   'silence',
   'tokens',

@@ -1,10 +1,10 @@
 import { utf8, equal } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
-import { GroupId, printId, scopedWire } from '@roost/core/ids';
+import { type Domain, GroupId, printId, scopedWire } from '@roost/core/ids';
 import { encodeCommitAad, participantIdOf } from '@roost/identity/leaf';
 import { type Core, ownClient } from './core.ts';
 import { draftGroup, noGroup, registerHandle } from './groups.ts';
-import { verifiedMembers } from './joins.ts';
+import { assertOfHub, verifiedMembers } from './joins.ts';
 import type { Outcome } from './lanes.ts';
 import type { Turn } from './ledger.ts';
 import { declareOwn, leafIdentity } from './links.ts';
@@ -25,17 +25,23 @@ export interface FoundRoom {
 
 const PAGES_MAX = 20;
 
-/** Searches the directory of our hub; without a text all of it. */
-export async function findRooms({ caller }: Core, text: string): Promise<FoundRoom[]> {
+/** Searches the directory of a hub; without a text all of it. */
+export async function findRooms(
+  { caller }: Core,
+  text: string,
+  domain: Domain,
+): Promise<FoundRoom[]> {
   const found: FoundRoom[] = [];
   for (let page = 0; page < PAGES_MAX; page++) {
     const after = found.at(-1)?.id;
-    const request = { text, after: after && scopedWire(after) };
+    const request = { text, after: after && scopedWire(after), domain };
     const { rooms, hasMore } = await caller.ask({ token: 'general' }, (options) =>
       caller.services.delivery.findRooms(request, options),
     );
     for (const { groupId, name, earKey, linkWrapperKey, participantKey } of rooms) {
       const id = GroupId.parse(groupId, 'group_id');
+      // A hub lists its own groups; whoever is led to another one does not know where it goes.
+      if (id.domain !== domain) throw new Failure('MALFORMED', 'group_id: is of another hub');
       found.push({ id, name, keys: { earKey, linkWrapperKey, participantKey } });
     }
     if (!hasMore || rooms.length === 0) break;
@@ -66,6 +72,7 @@ export async function performEnter(core: Core, lane: string, key: string): Promi
     return 'on';
   }
   const { id, keys, leaf } = group;
+  await core.trust.meet(id.domain);
   await registerHandle(core, id, leaf);
   const participant = participantIdOf(crypto, keys.participantKey, ownClient(core).user);
   const request = {
@@ -92,6 +99,7 @@ export async function performEnter(core: Core, lane: string, key: string): Promi
   const isPublic =
     roomOf(made.next).kind === 'public' && equal(made.next.groupContext.groupId, utf8(lane));
   if (!isPublic) throw new Failure('UNAUTHENTICATED', 'the room is another than was said');
+  assertOfHub(core, id, made.next);
   await ledger.turn((turn) => {
     turn.put(groups, lane, { ...group, members });
     const { commit, groupInfo } = made;

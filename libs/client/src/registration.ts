@@ -169,7 +169,7 @@ function checkedCredentials(
   issued: { readonly clientCredential: Uint8Array; readonly nameBinding: Uint8Array },
 ): Credentials {
   const { clientCredential, nameBinding } = issued;
-  const identity = trust.identityOf(clientCredential, nameBinding, account.domain);
+  const identity = trust.identityOf(clientCredential, nameBinding);
   const isOurs =
     identity.userName === account.userName &&
     printId(identity.client) === printId(client) &&

@@ -1,5 +1,5 @@
 import { Failure } from '@roost/core/failure';
-import { printId, type UserId } from '@roost/core/ids';
+import { parseDomain, printId, type UserId } from '@roost/core/ids';
 import { entryOf, type Role } from '@roost/mls/room';
 import { templateNamed } from '@roost/mls/templates';
 import type { Chats } from './chats.ts';
@@ -90,9 +90,10 @@ export class Rooms {
     return printId(id);
   }
 
-  /** The public rooms of the homeserver whose names contain a text. */
-  async find(text: string): Promise<FoundRoom[]> {
-    return findRooms(this.#core, text);
+  /** The public rooms whose names contain a text, of our own homeserver or of another one. */
+  async find(text: string, domain?: string): Promise<FoundRoom[]> {
+    const { trust } = this.#core;
+    return findRooms(this.#core, text, domain === undefined ? trust.domain : parseDomain(domain));
   }
 
   /** Enters a public room; done when we are in. Whoever does is shown `PUBLIC_NOTICE`. */

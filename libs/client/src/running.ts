@@ -20,6 +20,7 @@ import { follow } from './listener.ts';
 import { Mls } from './mls.ts';
 import { News } from './news.ts';
 import { Nudge } from './nudge.ts';
+import { PeersAway } from './peers-away.ts';
 import { perform, refused } from './perform.ts';
 import { makeQueueRecords } from './queue-records.ts';
 import { registerAccount, renewAccount } from './registration.ts';
@@ -62,16 +63,20 @@ export class Running {
     };
     const caller = new Caller({ services, purse, clock, closing: this.#stop.signal });
     const trust = new Trust({ ledger, crypto, clock, services, domain });
-    const lanes = new Lanes({
+    const news = new News(ledger);
+    const peersAway = new PeersAway(news);
+    const lanes: Lanes = new Lanes({
       ledger,
       crypto,
       perform: (lane, key, task) => perform(this.core, lane, key, task),
       refused: (refusal) => refused(this.core, refusal),
       reachable: (isReachable) => this.#reachable(isReachable),
+      // Where one of them gets through again, others need not wait.
+      peerAway: (lane, domain) => void (peersAway.note(lane, domain) && lanes.hurry()),
       report,
     });
     const common = { ledger, crypto, clock, caller, trust, lanes, report };
-    this.core = { ...common, mls: new Mls(crypto), news: new News(ledger) };
+    this.core = { ...common, mls: new Mls(crypto), news };
     const issuer = issuerOf(this.core);
     this.#wallet = new Wallet({ ledger, issuer, crypto, clock, domain });
     this.#keyPackages = new KeyPackages(this.core);
@@ -120,6 +125,7 @@ export class Running {
     const steps = [
       async () => renewKeys(this.core),
       async () => this.core.trust.refresh(),
+      async () => this.core.trust.refreshOthers(),
       async () => renewAccount(this.core),
       async () => this.#keyPackages.refill(),
       async () => this.#wallet.fill(),

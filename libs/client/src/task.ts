@@ -1,6 +1,7 @@
 import type { GroupId, UserId } from '@roost/core/ids';
 import type { ParticipantId, Role } from '@roost/mls/room';
 import type { TemplateName } from '@roost/mls/templates';
+import type { Section } from '@roost/proto/roost/authentication/v1/authentication';
 import { type Turn, shelf } from './ledger.ts';
 import { counters, type OwnLeaf } from './state.ts';
 
@@ -38,6 +39,8 @@ export type Task =
   | { readonly kind: 'enter' }
   /** Puts a public room into the directory of its hub. */
   | { readonly kind: 'publish' }
+  /** Opens a direct message of somebody whose homeserver could not be asked about it yet. */
+  | { readonly kind: 'open'; readonly sections: readonly Section[]; readonly sinceMs: number }
   /** The log is read before any task; this one is for lanes that have no other. */
   | { readonly kind: 'catch-up' }
   /** Judges leaves that seem forged again, by fresh keys of their domain. */

@@ -5,6 +5,7 @@ import { type Domain, printUserName } from '@roost/core/ids';
 import { type Clock, HOUR_MS, MINUTE_MS } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import { type Authority, readAuthority } from '@roost/identity/authority';
+import { readClientCredential } from '@roost/identity/credentials';
 import { verifyClientAndName } from '@roost/identity/leaf';
 import type { Services } from './calls.ts';
 import type { Ledger } from './ledger.ts';
@@ -18,115 +19,200 @@ interface TrustParts {
   readonly domain: Domain;
 }
 
+/** What a domain's credentials are judged by. */
+export interface Judged {
+  readonly authority: Authority;
+  readonly nowMs: number;
+}
+
 /** How long published keys are taken for current, as `GetPublicKeys` allows. */
 const FRESH_MS = HOUR_MS;
+/** Those of other homeservers, which ours asks for us. */
+const OTHERS_FRESH_MS = 12 * HOUR_MS;
+/** So many homeservers are looked for at once; whoever names more makes it up. */
+const MET_MAX = 16;
 
 /**
- * The keys that credentials are judged by. The first roots of a domain that we meet are kept: a
- * later key set has to have one of them.
+ * The keys that credentials are judged by, those of each domain for itself. The first roots of a domain that
+ * we meet are kept: a later key set has to have one of them. Those of others come by our own homeserver.
  */
 export class Trust {
   readonly #parts: TrustParts;
   readonly #read = new Map<Domain, Authority>();
+  readonly #fetching = new Map<Domain, Promise<void>>();
+  /** Whose keys were missing, or did not fit, since the last look. */
+  #doubted = new Set<Domain>();
 
   constructor(parts: TrustParts) {
     this.#parts = parts;
-    const known = parts.ledger.get(trusts, parts.domain);
-    if (known !== undefined) this.#keep(known);
   }
 
-  /** Fetches the keys of the own domain, unless they are fresh. */
-  async refresh(maxAgeMs = FRESH_MS): Promise<void> {
-    const { ledger, services, clock, domain } = this.#parts;
+  /** Fetches the keys of a domain, unless they are fresh; of our own where none is named. */
+  async refresh(maxAgeMs = FRESH_MS, domain = this.domain): Promise<void> {
+    const { ledger, clock } = this.#parts;
     const known = ledger.get(trusts, domain);
     if (known !== undefined && clock.now() - known.fetchedMs < maxAgeMs) return;
-    const [{ roots, intermediates, revoked }, { externalSender }] = await Promise.all([
-      services.authentication.getPublicKeys({}),
-      services.delivery.getExternalSender({}),
-    ]);
-    const fetchedMs = clock.now();
-    const fresh: TrustRecord = { roots, intermediates, revoked, externalSender, fetchedMs };
-    const before = this.#read.get(domain);
-    const authority = readAuthority(this.#parts.crypto, domain, fresh);
-    const isContinued =
-      before === undefined || [...before.roots.keys()].some((hash) => authority.roots.has(hash));
-    if (!isContinued) {
-      throw new Failure('UNAUTHENTICATED', 'the homeserver has other root keys than it had');
-    }
-    await ledger.turn((turn) => turn.put(trusts, domain, fresh));
-    this.#read.set(domain, authority);
+    const under = this.#fetching.get(domain);
+    if (under !== undefined) return under;
+    const fetching = this.#fetch(domain).finally(() => this.#fetching.delete(domain));
+    this.#fetching.set(domain, fetching);
+    return fetching;
   }
 
-  /** The own domain; users of others cannot be met yet. */
+  /** Fetches the keys of a domain that we know nothing of yet. */
+  async meet(domain: Domain): Promise<void> {
+    await this.refresh(Infinity, domain);
+  }
+
+  /** Fetches anew what is old of all domains that we met; one that is away is asked another time. */
+  async refreshOthers(): Promise<void> {
+    for (const [domain] of this.#parts.ledger.list(trusts)) {
+      await this.refresh(OTHERS_FRESH_MS, domain as Domain).catch((error: unknown) => {
+        if (!(error instanceof Failure)) throw error;
+      });
+    }
+  }
+
   get domain(): Domain {
     return this.#parts.domain;
   }
 
-  /** What groups on our own hub name as their external sender. */
-  get hubSender(): Uint8Array {
-    const known = this.#parts.ledger.get(trusts, this.#parts.domain);
-    assert(known !== undefined, 'the keys of the own domain are fetched before anything else');
+  /** What groups on a hub name as their external sender. */
+  hubSender(hub = this.domain): Uint8Array {
+    const known = this.#parts.ledger.get(trusts, hub);
+    assert(known !== undefined, 'the keys of a hub are fetched before its groups are entered');
     return known.externalSender;
   }
 
   /**
-   * Judges something by the keys that are known, and again by fresh ones where it seems forged: it
-   * may be signed by a key that is newer than those.
+   * Judges something by the keys that are known, and again by fresh ones of the domains whose keys were
+   * missing or did not fit: it may be signed by a key that is newer than those.
    */
   async judge<T>(judgement: () => T): Promise<T> {
-    try {
-      return judgement();
-    } catch (error) {
-      if (!(error instanceof Failure) || error.reason !== 'UNAUTHENTICATED') throw error;
-      await this.refresh(MINUTE_MS);
-      return judgement();
+    const met = new Set<Domain>();
+    let trouble: unknown;
+    for (;;) {
+      const { value, error, doubted } = this.#try(judgement);
+      if (error !== undefined && doubted.length === 0) doubted.push(this.domain);
+      const anew = doubted.filter((domain) => !met.has(domain)).slice(0, MET_MAX - met.size);
+      if (anew.length === 0) {
+        if (error === undefined) return value as T;
+        // Who could not be asked is why, where that is so.
+        throw trouble ?? error;
+      }
+      for (const domain of anew) met.add(domain);
+      const asked = await Promise.allSettled(anew.map((each) => this.refresh(MINUTE_MS, each)));
+      for (const each of asked) if (each.status === 'rejected') trouble ??= each.reason;
     }
   }
 
-  authority(domain: Domain): Authority {
-    const authority = this.#read.get(domain);
-    if (authority !== undefined) return authority;
-    throw new Failure('FEDERATION_DENIED', `nothing is known of the domain ${domain}`);
+  /** Judges by what is known alone; `undefined` where fresh keys may say something else. */
+  judgeNow<T>(judgement: () => T): T | undefined {
+    const { value, error, doubted } = this.#try(judgement);
+    if (doubted.length > 0) return undefined;
+    if (error !== undefined) throw error;
+    return value;
   }
 
-  /** The intermediate of this hash, in force. */
+  /** Judges by the keys of one domain; what does not fit them puts them in doubt. */
+  by<T>(domain: Domain, judgement: (judged: Judged) => T): T {
+    try {
+      return judgement({ authority: this.#authority(domain), nowMs: this.#parts.clock.now() });
+    } catch (error) {
+      if (isDoubtful(error)) this.#doubted.add(domain);
+      throw error;
+    }
+  }
+
+  /** The intermediate of our own homeserver of this hash, in force. */
   issuer(hash: Uint8Array) {
-    const { domain, clock } = this.#parts;
-    const { intermediates, revoked } = this.authority(domain);
+    const { intermediates, revoked } = this.#authority(this.domain);
     const issuer = intermediates.get(toHex(hash));
-    if (issuer === undefined || revoked.has(toHex(hash)) || issuer.notAfter < clock.now()) {
+    const isOver = (issuer?.notAfter ?? 0) < this.#parts.clock.now();
+    if (issuer === undefined || revoked.has(toHex(hash)) || isOver) {
       throw new Failure('UNAUTHENTICATED', 'the issuer keys are not signed by the homeserver');
     }
     return issuer;
   }
 
   /**
-   * Who a client credential and a name binding speak of, verified up to the domain's root. Throws
-   * where they are forged, revoked, not valid now, or of two users.
+   * Who a client credential and a name binding speak of, verified up to the root of the domain that they
+   * name. Throws where they are forged, revoked, not valid now, or of two users.
    */
-  identityOf(
-    clientCredential: Uint8Array,
-    nameBinding: Uint8Array,
-    domain: Domain,
-  ): MemberIdentity {
-    const { crypto, clock } = this.#parts;
-    const judged = { authority: this.authority(domain), nowMs: clock.now() };
+  identityOf(clientCredential: Uint8Array, nameBinding: Uint8Array): MemberIdentity {
+    const { crypto } = this.#parts;
     const credentials = { clientCredential, nameBinding };
-    const { credential, binding, standing } = verifyClientAndName(crypto, credentials, judged);
-    if (standing !== 'valid') {
-      throw new Failure('UNAUTHENTICATED', `the credential of a user is ${standing}`);
-    }
-    return {
-      user: binding.userId,
-      client: credential.clientId,
-      userName: printUserName(binding.userName),
-      clientKey: credential.publicKey,
-      recoveryKeyHash: credential.recoveryKeyHash,
-    };
+    return this.by(domainOf(clientCredential), (judged) => {
+      const { credential, binding, standing } = verifyClientAndName(crypto, credentials, judged);
+      if (standing !== 'valid') {
+        throw new Failure('UNAUTHENTICATED', `the credential of a user is ${standing}`);
+      }
+      return {
+        user: binding.userId,
+        client: credential.clientId,
+        userName: printUserName(binding.userName),
+        clientKey: credential.publicKey,
+        recoveryKeyHash: credential.recoveryKeyHash,
+      };
+    });
   }
 
-  #keep(record: TrustRecord): void {
-    const { crypto, domain } = this.#parts;
-    this.#read.set(domain, readAuthority(crypto, domain, record));
+  #try<T>(judgement: () => T) {
+    this.#doubted = new Set();
+    try {
+      const value = judgement();
+      return { value, error: undefined, doubted: [...this.#doubted] };
+    } catch (error) {
+      if (!isDoubtful(error)) throw error;
+      return { value: undefined, error, doubted: [...this.#doubted] };
+    }
   }
+
+  #authority(domain: Domain): Authority {
+    const known = this.#read.get(domain);
+    if (known !== undefined) return known;
+    const { ledger, crypto } = this.#parts;
+    const record = ledger.get(trusts, domain);
+    if (record === undefined) {
+      throw new Failure('UNAUTHENTICATED', `nothing is known of the domain ${domain}`);
+    }
+    const authority = readAuthority(crypto, domain, record);
+    this.#read.set(domain, authority);
+    return authority;
+  }
+
+  async #fetch(domain: Domain): Promise<void> {
+    const { ledger, services, clock, crypto } = this.#parts;
+    const [{ roots, intermediates, revoked }, { externalSender }] = await Promise.all([
+      services.authentication.getPublicKeys({ domain }),
+      services.delivery.getExternalSender({ domain }),
+    ]);
+    const fresh: TrustRecord = {
+      ...{ roots, intermediates, revoked, externalSender },
+      fetchedMs: clock.now(),
+    };
+    const authority = readAuthority(crypto, domain, fresh);
+    const who = domain === this.domain ? 'the homeserver' : domain;
+    // Kept as the first ones, none would leave no way to any later.
+    if (authority.roots.size === 0) {
+      throw new Failure('UNAUTHENTICATED', `${who} has no root keys of its own`);
+    }
+    const before = ledger.get(trusts, domain) && this.#authority(domain);
+    const isContinued =
+      before === undefined || [...before.roots.keys()].some((hash) => authority.roots.has(hash));
+    if (!isContinued) {
+      throw new Failure('UNAUTHENTICATED', `${who} has other root keys than it had`);
+    }
+    await ledger.turn((turn) => turn.put(trusts, domain, fresh));
+    this.#read.set(domain, authority);
+  }
+}
+
+/** The domain that a client credential says that it is of. */
+export function domainOf(clientCredential: Uint8Array): Domain {
+  return readClientCredential(clientCredential).clientId.user.domain;
+}
+
+function isDoubtful(error: unknown): boolean {
+  return error instanceof Failure && error.reason === 'UNAUTHENTICATED';
 }

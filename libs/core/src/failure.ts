@@ -94,6 +94,8 @@ export interface FailureFacts {
   readonly serverTimeMs?: bigint | undefined;
   readonly currentEpoch?: bigint | undefined;
   readonly lowestFree?: number | undefined;
+  /** The homeserver that cannot be reached. */
+  readonly peer?: string | undefined;
 }
 
 /** A refusal that the caller should hear. Nothing was changed by the refused request. */

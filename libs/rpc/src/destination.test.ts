@@ -224,7 +224,7 @@ test('that another homeserver is away is told as that: ours is there', async () 
       forward: () => Promise.reject(new Failure(reason, 'no answer', { retryAfterMs: 7 })),
     })({ ...call, proof: undefined, deadlineMs: undefined });
   await expect(heard('UNAVAILABLE')).rejects.toMatchObject({
-    ...{ reason: 'PEER_UNAVAILABLE', facts: { retryAfterMs: 7 } },
+    ...{ reason: 'PEER_UNAVAILABLE', facts: { retryAfterMs: 7, peer } },
     message: 'peer.example cannot be reached now: no answer',
   });
   await expect(heard('GROUP_UNKNOWN')).rejects.toEqual(refused('GROUP_UNKNOWN'));

@@ -49,7 +49,7 @@ const AWAY: ReadonlySet<Reason> = new Set<Reason>(['UNAVAILABLE', 'DRAINING']);
 function peerAway(destination: Domain, why: string, cause?: Failure): Failure {
   const { retryAfterMs } = cause?.facts ?? {};
   const message = `${destination} cannot be reached now: ${why}`;
-  return new Failure('PEER_UNAVAILABLE', message, { retryAfterMs }, cause);
+  return new Failure('PEER_UNAVAILABLE', message, { retryAfterMs, peer: destination }, cause);
 }
 
 /** How a request gets to its destination; `undefined` where that is here. */

@@ -109,11 +109,12 @@ function detail(name: string, message: { finish(): Uint8Array }) {
   return { typeUrl: TYPE + name, value: message.finish() };
 }
 
-function metadataOf({ serverTimeMs, currentEpoch, lowestFree }: FailureFacts) {
+function metadataOf({ serverTimeMs, currentEpoch, lowestFree, peer }: FailureFacts) {
   const metadata: Record<string, string> = {};
   if (serverTimeMs !== undefined) metadata['server_time_ms'] = String(serverTimeMs);
   if (currentEpoch !== undefined) metadata['current_epoch'] = String(currentEpoch);
   if (lowestFree !== undefined) metadata['lowest_free'] = String(lowestFree);
+  if (peer !== undefined) metadata['peer'] = peer;
   return metadata;
 }
 
@@ -142,11 +143,12 @@ function isReason(text: string): text is Reason {
 }
 
 function factsOf(metadata: Readonly<Record<string, string>>): FailureFacts {
-  const { server_time_ms: time, current_epoch: epoch, lowest_free: free } = metadata;
+  const { server_time_ms: time, current_epoch: epoch, lowest_free: free, peer } = metadata;
   return {
     ...(time === undefined ? {} : { serverTimeMs: BigInt(time) }),
     ...(epoch === undefined ? {} : { currentEpoch: BigInt(epoch) }),
     ...(free === undefined ? {} : { lowestFree: Number(free) }),
+    ...(peer === undefined ? {} : { peer }),
   };
 }
 

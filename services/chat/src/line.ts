@@ -16,8 +16,10 @@ export type Line =
   | { readonly kind: 'add' | 'groupdm'; readonly names: readonly string[] }
   | { readonly kind: 'role'; readonly name: string; readonly role: MemberRole }
   | { readonly kind: 'policy'; readonly policy: GroupPolicy }
-  | { readonly kind: 'public' | 'join'; readonly title: string }
-  | { readonly kind: 'rooms'; readonly text: string }
+  | { readonly kind: 'public'; readonly title: string }
+  /** `at` another homeserver, where one is named. */
+  | { readonly kind: 'join'; readonly title: string; readonly at?: string }
+  | { readonly kind: 'rooms'; readonly text: string; readonly at?: string }
   /** Without a name the own line is meant. */
   | { readonly kind: 'delete'; readonly name: string | undefined }
   | { readonly kind: 'switch'; readonly chat: string }
@@ -35,15 +37,16 @@ type LoneKind = 'members' | 'chats' | 'help' | 'quit' | 'unmute' | 'silence' | '
 
 /** What `/help` prints, one line each. */
 export const HELP: readonly string[] = [
-  '/connect <name>            ask somebody to connect',
+  '/connect <name>            ask somebody to connect; of another homeserver by the whole name, bob@b.example',
   '/accept [name]             accept a request, the oldest one without a name',
   '/reject [name]             reject a request',
   '/group <title> <names...>  make a group; "a title of words" goes in quotes; with --policy strict (owners and',
   '                           admins add people) or --policy moderated (moderators also say who may write)',
   '/groupdm <names...>        the conversation of just these people; nobody is added to it later',
   '/public <title>            make a public room',
-  '/rooms [text]              public rooms whose names contain a text',
-  '/join <room>               enter a public room',
+  '/rooms [text]              public rooms whose names contain a text; /rooms @b.example [text] those of another',
+  '                           homeserver',
+  '/join <room>               enter a public room; /join @b.example <room> one of another homeserver',
   '/add <names...>            add people to the current group',
   '/remove <name>             remove somebody from the current group, if your role may; /kick is the same',
   '/ban <name>                remove somebody and keep them out',
@@ -92,9 +95,9 @@ const COMMANDS: ReadonlyMap<string, Parse> = new Map<string, Parse>([
     '/groupdm',
     (names) => (names.length > 1 ? { kind: 'groupdm', names } : usage('/groupdm <names...>')),
   ],
-  ['/public', withTitle('public', '/public <title>')],
-  ['/join', withTitle('join', '/join <room>')],
-  ['/rooms', (_words, whole) => ({ kind: 'rooms', text: unquoted(whole) })],
+  ['/public', (_words, whole) => parsePublic(whole)],
+  ['/join', (_words, whole) => parseJoin(whole)],
+  ['/rooms', (_words, whole) => parseRooms(whole)],
   ['/role', parseRole],
   ['/policy', ([policy, ...more]) => parsePolicy(policy, more)],
   ['/delete', withNameOrNone('delete')],
@@ -133,11 +136,27 @@ function withNameOrNone(kind: 'accept' | 'reject' | 'delete'): Parse {
   return ([name, ...more]) => (more.length > 0 ? usage(`/${kind} [name]`) : { kind, name });
 }
 
-function withTitle(kind: 'public' | 'join', form: string): Parse {
-  return (_words, whole) => {
-    const title = unquoted(whole).trim();
-    return title === '' ? usage(form) : { kind, title };
-  };
+function parsePublic(whole: string): Line {
+  const title = unquoted(whole).trim();
+  return title === '' ? usage('/public <title>') : { kind: 'public', title };
+}
+
+function parseJoin(whole: string): Line {
+  const { text, ...elsewhere } = elsewhereIn(whole);
+  const title = unquoted(text).trim();
+  if (title === '') return usage('/join <room>, or /join @<homeserver> <room>');
+  return { kind: 'join', title, ...elsewhere };
+}
+
+function parseRooms(whole: string): Line {
+  const { text, ...elsewhere } = elsewhereIn(whole);
+  return { kind: 'rooms', text: unquoted(text), ...elsewhere };
+}
+
+/** `@b.example` in front names another homeserver; a room that is called so goes in quotes. */
+function elsewhereIn(whole: string): { readonly text: string; readonly at?: string } {
+  const [, at, text = ''] = /^@(\S+)\s*(.*)$/.exec(whole) ?? [];
+  return at === undefined ? { text: whole } : { text, at };
 }
 
 function parseRole([name, word, ...more]: readonly string[]): Line {

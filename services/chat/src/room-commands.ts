@@ -100,12 +100,13 @@ export class RoomCommands {
       case 'public':
         return this.#ask(`/yes makes the public room ${line.title}`, () => this.#make(line.title));
       case 'join': {
-        const room = await this.#find(line.title);
+        const room = await this.#find(line.title, line.at);
         if (room === undefined) return;
-        return this.#ask(`/yes enters ${room.name}`, () => this.#enter(room));
+        const where = line.at === undefined ? '' : ` of ${room.id.domain}`;
+        return this.#ask(`/yes enters ${room.name}${where}`, () => this.#enter(room));
       }
       case 'rooms': {
-        const found = await this.#client.rooms.find(line.text);
+        const found = await this.#client.rooms.find(line.text, line.at);
         if (found.length === 0) say('no public room is called that');
         for (const { name } of found) say(`public room: ${name}`);
         return;
@@ -135,14 +136,14 @@ export class RoomCommands {
   }
 
   /** The one room that is called so. */
-  async #find(title: string): Promise<FoundRoom | undefined> {
-    const rooms = await this.#client.rooms.find(title);
+  async #find(title: string, at?: string): Promise<FoundRoom | undefined> {
+    const rooms = await this.#client.rooms.find(title, at);
     const wanted = title.toLowerCase();
     const called = rooms.filter(({ name }) => name.toLowerCase() === wanted);
     if (called.length === 1) return called[0];
     this.#around.say(
       called.length === 0
-        ? `there is no public room ${title}; /rooms lists them`
+        ? `there is no public room ${title}${at === undefined ? '' : ` at ${at}`}; /rooms${at === undefined ? '' : ` @${at}`} lists them`
         : `there are ${called.length} public rooms ${title}; none is entered`,
     );
     return undefined;

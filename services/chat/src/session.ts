@@ -265,7 +265,11 @@ export class Session {
   }
 }
 
-/** A refusal as people read it: without the field's name in front. */
-export function plain({ message }: Failure): string {
+/** A refusal as people read it: without the field's name in front, and with what they can do. */
+export function plain({ reason, message }: Failure): string {
+  if (reason === 'FEDERATION_DENIED') {
+    return `${message} (people of another homeserver are reached where the operators of both let them)`;
+  }
+  if (reason === 'PEER_UNAVAILABLE') return `${message}; try again later`;
   return message.replace(/^user_name: is not/, 'a user name is');
 }

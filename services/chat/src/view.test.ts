@@ -72,6 +72,15 @@ const noted: readonly (readonly [event: ClientEvent, line: string])[] = [
     '* bob renamed the group to Long\\ntrip',
   ],
   [
+    { kind: 'request', name: 'bob@b.example' },
+    '* bob@b.example asks to connect: /accept bob@b.example or /reject bob@b.example',
+  ],
+  [
+    { kind: 'peer-away', domain: 'b.example' },
+    '* b.example does not answer; what is for it is kept and goes on by itself',
+  ],
+  [{ kind: 'peer-back', domain: 'b.example' }, '* b.example answers again'],
+  [
     { kind: 'failed', chat: 'd', sentence: 'too long', text: 'hello' },
     '* not sent to bob: hello (too long)',
   ],

@@ -123,6 +123,10 @@ function sentenceOf(event: Noted, scene: Scene, who: (name: string) => string): 
       return 'the homeserver does not answer; what you write is kept and sent when it does';
     case 'back':
       return 'the homeserver answers again';
+    case 'peer-away':
+      return `${event.domain} does not answer; what is for it is kept and goes on by itself`;
+    case 'peer-back':
+      return `${event.domain} answers again`;
   }
 }
 
