@@ -44,7 +44,9 @@ export class Steps {
       '\n',
     );
     const has = (group: string): boolean => resources.some((name) => name.endsWith(group));
-    const left = ['monitoring.coreos.com', 'cert-manager.io'].filter((group) => !has(group));
+    const left = ['monitoring.coreos.com', 'cert-manager.io', 'keda.sh'].filter(
+      (group) => !has(group),
+    );
     for (const profile of ['small', 'medium', 'large']) {
       const text = await this.#cluster.helm([
         ...['template', 'roost', CHART, '--values', join(CHART, `ci/${profile}-values.yaml`)],

@@ -38,6 +38,10 @@
     {{- if and (ne $.Values.profile "small") (eq .from "selfSigned") }}{{ $problems = append $problems (printf "%s.door.from: selfSigned is for trying out: use secret or certManager for the profile %s." $path $.Values.profile) }}{{ end -}}
   {{- end -}}
 {{- end -}}
+{{- with .Values.scaling -}}
+  {{- if and (eq .by "keda") (not .prometheus) }}{{ $problems = append $problems "scaling.prometheus: give the URL of the Prometheus that KEDA is to ask." }}{{ end -}}
+  {{- if and (ne .by "keda") .prometheus }}{{ $problems = append $problems "scaling.prometheus is said, but scaling.by is not keda." }}{{ end -}}
+{{- end -}}
 {{- with .Values.federation -}}
   {{- if and .clientCa.secret (eq .mtls "off") }}{{ $problems = append $problems "federation.clientCa.secret is named, but federation.mtls is off." }}{{ end -}}
   {{- if and .endpoint (not .enabled) }}{{ $problems = append $problems "federation.endpoint is said, but federation.enabled is not." }}{{ end -}}

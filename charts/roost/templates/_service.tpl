@@ -23,6 +23,8 @@
 - name: ROOST_{{ eq . "federation-gateway" | ternary "federation" . | upper }}_ADDRESS
   value: {{ $prefix }}-{{ . }}:7443
 {{- end }}
+- name: ROOST_INCARNATION
+  value: {{ $.Values.incarnation | int64 | toString | quote }}
 - name: ROOST_LOG_LEVEL
   value: {{ $.Values.logLevel }}
 - name: ROOST_DRAIN_MS
@@ -87,8 +89,6 @@
 - name: ROOST_PUSH_TO_PRIVATE_ADDRESSES
   value: {{ ternary "yes" "no" $.Values.pushToPrivateAddresses | quote }}
 {{- else if eq $name "ds" }}
-- name: ROOST_INCARNATION
-  value: {{ $.Values.incarnation | int64 | toString | quote }}
 - name: ROOST_OUTBOX_ROWS
   value: {{ $.Values.outbox.rows | int64 | toString | quote }}
 - name: ROOST_OUTBOX_MEGABYTES
