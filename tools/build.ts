@@ -97,7 +97,10 @@ async function buildProgram(program: string): Promise<void> {
   process.stdout.write(`dist/${program}: ${sizes.join(', ')}; ${seconds} s\n`);
 }
 
-const all = ['homeserver', 'as', 'aas', 'qs', 'ds', 'edge', 'chat', 'ctl', 'probe'];
+const all = [
+  ...['homeserver', 'as', 'aas', 'qs', 'ds', 'federation-gateway'],
+  ...['edge', 'chat', 'ctl', 'probe'],
+];
 const asked = process.argv.slice(2);
 const unknown = asked.find((program) => !all.includes(program));
 if (unknown === undefined) {

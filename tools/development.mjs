@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 
 const given = process.argv.slice(2);
 const args = given.map((each) =>
-  each.replace(/^\/app\/([a-z]+)\/main\.js$/, '/src/services/$1/src/main.ts'),
+  each.replace(/^\/app\/([a-z-]+)\/main\.js$/, '/src/services/$1/src/main.ts'),
 );
 const stays = ['serve', 'guard'].includes(args.at(-1) ?? '');
 const child = spawn(

@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import { root, run } from '../steps.ts';
 
 /** Each becomes /app/<name>/main.js. */
-const PROGRAMS = ['as', 'aas', 'qs', 'ds', 'edge', 'ctl', 'probe'] as const;
+const PROGRAMS = [
+  ...['as', 'aas', 'qs', 'ds', 'federation-gateway'],
+  ...['edge', 'ctl', 'probe'],
+] as const;
 
 const PNPM = 'pnpm@12.21.0';
 
