@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -24,4 +24,39 @@ export function makeCertificate(commonName: string, names?: string): Certificate
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+/** An authority, and what it signs: certificates with these names, of one purpose or of all. */
+export function makeAuthority(commonName: string, constraints = 'critical,CA:TRUE') {
+  const folder = mkdtempSync(join(tmpdir(), 'roost-authority-'));
+  const [cert, key] = [join(folder, 'ca.crt'), join(folder, 'ca.key')];
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30'];
+  const openssl = (...args: readonly string[]) => {
+    execFileSync('openssl', ['req', '-x509', ...curve, ...args], { stdio: 'ignore' });
+  };
+  const constrained = ['-addext', `basicConstraints=${constraints}`];
+  openssl('-keyout', key, '-out', cert, '-subj', `/CN=${commonName}`, ...constrained);
+  const [certPem, keyPem] = [readFileSync(cert, 'utf8'), readFileSync(key, 'utf8')];
+  rmSync(folder, { recursive: true });
+  return {
+    cert: certPem,
+    issue(names: string, purpose?: string): string {
+      const place = mkdtempSync(join(tmpdir(), 'roost-issued-'));
+      try {
+        const [ca, caKey, out] = ['ca.crt', 'ca.key', 'a.crt'].map((name) => join(place, name));
+        writeFileSync(ca ?? '', certPem);
+        writeFileSync(caKey ?? '', keyPem);
+        const usage = purpose === undefined ? [] : ['-addext', `extendedKeyUsage=${purpose}`];
+        openssl(
+          ...['-CA', ca ?? '', '-CAkey', caKey ?? '', '-subj', '/CN=issued'],
+          ...['-addext', `subjectAltName=${names}`, ...usage],
+          ...['-addext', 'basicConstraints=critical,CA:FALSE'],
+          ...['-keyout', join(place, 'a.key'), '-out', out ?? ''],
+        );
+        return readFileSync(out ?? '', 'utf8');
+      } finally {
+        rmSync(place, { recursive: true });
+      }
+    },
+  };
 }
