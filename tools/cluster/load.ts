@@ -12,8 +12,8 @@ export class LoadPod {
     this.#cluster = cluster;
   }
 
-  async start(options: Options, pairs: number, everyMs: number): Promise<string> {
-    await this.#cluster.kubectl(['apply', '--filename', '-'], podOf(options, pairs, everyMs));
+  async start(options: Options): Promise<string> {
+    await this.#cluster.kubectl(['apply', '--filename', '-'], podOf(options));
     return await until('pairs write to each other', 300_000, async () => {
       const log = await this.#log();
       if (await this.#hasEnded()) throw new Error(`it ended at once:\n${log}`);
@@ -49,7 +49,7 @@ export class LoadPod {
   }
 }
 
-function podOf({ image }: Options, pairs: number, everyMs: number): string {
+function podOf({ image, pairs, everyMs }: Options): string {
   const env = {
     ROOST_DOMAIN: DOMAIN,
     ROOST_PROBE_EDGE: 'roost-edge:443',

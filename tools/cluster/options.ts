@@ -12,6 +12,8 @@ installs again. Then everything that was written has to have come, once and in i
   --node-up <command>     and brings it back
   --volume <path>         a folder on the first node for PostgreSQL, where the cluster has no default storage class
   --previous <commit>     whose chart is upgraded from (HEAD~1)
+  --pairs <number>        how many pairs write to each other (6)
+  --every <ms>            and how often each of them (500)
   --only <step,…>         only these: apply install test load roll kill node scale upgrade again finish
   --keep                  leaves the namespace as it is
 `;
@@ -23,6 +25,8 @@ export interface Options {
   readonly nodeUp: string | undefined;
   readonly volume: string | undefined;
   readonly previous: string;
+  readonly pairs: number;
+  readonly everyMs: number;
   readonly only: readonly string[] | undefined;
   readonly isKept: boolean;
 }
@@ -38,6 +42,8 @@ export function parseOptions(args: readonly string[]): Options | undefined {
       'node-up': { type: 'string' },
       volume: { type: 'string' },
       previous: { type: 'string' },
+      pairs: { type: 'string' },
+      every: { type: 'string' },
       only: { type: 'string' },
       keep: { type: 'boolean' },
       help: { type: 'boolean' },
@@ -51,6 +57,8 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     nodeUp: values['node-up'],
     volume: values.volume,
     previous: values.previous ?? 'HEAD~1',
+    pairs: Number(values.pairs ?? 6),
+    everyMs: Number(values.every ?? 500),
     only: values.only?.split(','),
     isKept: values.keep === true,
   };

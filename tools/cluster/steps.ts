@@ -77,7 +77,7 @@ export class Steps {
   }
 
   async load(): Promise<string> {
-    return await this.#load.start(this.#options, 6, 500);
+    return await this.#load.start(this.#options);
   }
 
   /** Everything that a Deployment or a StatefulSet holds, but what has no second. */
