@@ -95,20 +95,33 @@ function keysOf(domain: Domain): Hostile['keys'] {
 
 export const idOf = (key: Pick<OwnKey, 'publicKey'>): Uint8Array => keyIdOf(crypto, key.publicKey);
 
+export interface LineOptions {
+  /** Whom it believes, PEM. */
+  readonly ca: string;
+  /** The certificate that it shows. */
+  readonly shows?: Certificate;
+  /** Whose gateway it says that it is, before what it says is read. */
+  readonly claims?: string;
+}
+
 /** The way to a homeserver's listener, over TLS. */
 export class Line implements Disposable {
   readonly client: Client<typeof PeerServiceDefinition>;
   readonly #channel: Channel;
 
   constructor(
-    to: { domain: Domain; address: string; port: number },
-    ca: string,
-    mine?: Certificate,
+    to: { readonly domain: Domain; readonly address: string; readonly port: number },
+    { ca, shows, claims }: LineOptions,
   ) {
     const addresses = [`${to.address}:${to.port}`];
-    const shown = mine === undefined ? {} : { certificate: mine };
+    const shown = shows === undefined ? {} : { certificate: shows };
     this.#channel = connectHomeserver({ addresses, domain: to.domain, ca, ...shown });
-    this.client = clientOf(PeerServiceDefinition, this.#channel);
+    const { unary, stream } = this.#channel;
+    const source = claims === undefined ? undefined : parseDomain(claims);
+    this.client = clientOf(PeerServiceDefinition, {
+      unary: async (call) => await unary({ ...call, source }),
+      stream,
+    });
   }
 
   /** The reason that is heard, or `answered`. */

@@ -1,5 +1,4 @@
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer, isIP } from 'node:net';
 import { migrations as aasMigrations } from '@roost/aas/service';
 import { migrations as asMigrations } from '@roost/as/service';
 import { MemoryBus } from '@roost/bus/memory';
@@ -8,16 +7,19 @@ import { systemClock } from '@roost/core/time';
 import { nodeCrypto } from '@roost/crypto/node';
 import type { Crypto } from '@roost/crypto/crypto';
 import { migrations as dsMigrations } from '@roost/ds/service';
+import type { Door } from '@roost/e2e/door';
 import { dump } from '@roost/e2e/dump';
 import { parseNetwork } from '@roost/federation/address';
 import { SPOKEN, type VersionRange } from '@roost/federation/versions';
+import type { MutualMode } from '@roost/federation-gateway/certificates';
 import { limitsBy } from '@roost/federation-gateway/handlers/limits';
 import { migrations, openFederation } from '@roost/federation-gateway/service';
 import { dropListing, type Kind, putListing } from '@roost/federation-gateway/store/policy';
 import { openServices } from '@roost/homeserver/services';
+import { FederationInternalServiceDefinition } from '@roost/proto/roost/federation/v1/gateway';
 import { LimitInternalServiceDefinition } from '@roost/proto/roost/tokens/v1/limits';
 import { migrations as qsMigrations } from '@roost/qs/service';
-import { clientOf, type Transport } from '@roost/rpc/call';
+import { type Client, clientOf, type Transport } from '@roost/rpc/call';
 import { localTransport } from '@roost/rpc/local';
 import { serve } from '@roost/rpc/server';
 import type { Log } from '@roost/service/log';
@@ -25,7 +27,7 @@ import { type FreshDatabase, freshDatabase } from '@roost/testing/postgres';
 import { type Certificate, makeCertificate } from './certificates.fixture.ts';
 
 /** What the names of a test stand for, as long as nobody changes it. */
-export type Names = Map<string, { readonly address: string; readonly family: number }[]>;
+export type Names = Map<string, readonly string[] | (() => readonly string[])>;
 
 export interface HouseOptions {
   readonly domain: string;
@@ -36,6 +38,7 @@ export interface HouseOptions {
   readonly names: Names;
   readonly certificate?: Certificate;
   readonly protocol?: VersionRange;
+  readonly mtls?: MutualMode;
 }
 
 /**
@@ -53,6 +56,10 @@ export class House implements AsyncDisposable {
   readonly looked: string[];
   /** How often a key of the gateway's signed something. */
   readonly signed: () => number;
+  /** Where its clients reach it. */
+  readonly door: Door;
+  /** As its DS asks its gateway to carry a request elsewhere. */
+  readonly forward: Client<typeof FederationInternalServiceDefinition>['forward'];
   readonly #stack: AsyncDisposableStack;
 
   private constructor(made: Made, { domain, address }: HouseOptions) {
@@ -63,6 +70,8 @@ export class House implements AsyncDisposable {
     this.reached = made.reached;
     this.looked = made.looked;
     this.signed = made.signed;
+    this.door = made.door;
+    this.forward = made.forward;
     this.#stack = made.stack;
   }
 
@@ -108,6 +117,8 @@ interface Made {
   readonly reached: string[];
   readonly looked: string[];
   readonly signed: () => number;
+  readonly door: Door;
+  readonly forward: House['forward'];
   readonly stack: AsyncDisposableStack;
 }
 
@@ -149,9 +160,9 @@ async function make(options: HouseOptions): Promise<Made> {
   const gateway = await openFederation(
     {
       ...{ domain, secretKey: secret('federation'), wellKnownPort: options.wellKnownPort },
-      auditDays: 30,
+      ...{ auditDays: 30, mtls: options.mtls },
       about: {
-        ...{ endpoint: { host: options.domain, port }, pins: [] },
+        endpoint: { host: options.domain, port },
         protocol: options.protocol ?? SPOKEN,
       },
       allowed: [parseNetwork('127.0.0.0/8')].filter((network) => network !== undefined),
@@ -164,7 +175,10 @@ async function make(options: HouseOptions): Promise<Made> {
       trust: { ca: options.ca.join('\n') },
       resolve: async (name) => {
         looked.push(name);
-        return options.names.get(name) ?? [];
+        const found = options.names.get(name) ?? [];
+        return (typeof found === 'function' ? found() : found).map((address) => ({
+          ...{ address, family: isIP(address) },
+        }));
       },
     },
   );
@@ -175,9 +189,20 @@ async function make(options: HouseOptions): Promise<Made> {
   const listen = { host: options.address, port };
   const listener = await serve({
     ...{ listen, tls, callers: 'peer', bindings: gateway.bindings, log: silent },
+    asksForCertificate: true,
   });
   stack.defer(async () => await listener.close(0));
-  return { port, databases, reached, looked, signed, stack: stack.move() };
+  const { bindings, gate, limiter } = services;
+  const clients = await serve({
+    ...{ listen: { host: options.address, port: 0 }, bindings, gate, limiter, log: silent },
+    ...{ callers: 'edge', exemptBucket: { capacity: 10_000, refillPerSecond: 10_000 } },
+  });
+  stack.defer(async () => await clients.close(0));
+  const own = localTransport(gateway.bindings, 'ds');
+  const { forward } = clientOf(FederationInternalServiceDefinition, own);
+  const seen = { reached, looked, signed };
+  const door = { address: clients.address };
+  return { port, databases, ...seen, door, forward, stack: stack.move() };
 }
 
 /** Nobody but the gateway signs with this one. */

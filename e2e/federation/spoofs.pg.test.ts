@@ -27,7 +27,10 @@ beforeAll(async () => {
   a = stack.use(await Hostile.open(at('a.example', '127.0.0.2')));
   c = stack.use(await Hostile.open(at('c.example', '127.0.0.4')));
   const certificate = makeCertificate({ commonName: 'b.example', names: 'DNS:b.example' });
-  const names = new Map([a, c].map(({ domain }) => [domain as string, addressOf(domain)]));
+  const names = new Map([
+    ['a.example', ['127.0.0.2']],
+    ['c.example', ['127.0.0.4']],
+  ]);
   b = stack.use(
     await House.open({
       ...{ ...at('b.example', '127.0.0.3'), certificate, names },
@@ -35,14 +38,10 @@ beforeAll(async () => {
     }),
   );
   for (const domain of ['a.example', 'c.example']) await b.list(domain, 'allowed');
-  line = stack.use(new Line(b, certificate.cert));
+  line = stack.use(new Line(b, { ca: certificate.cert }));
   parties = { source: 'a.example', destination: 'b.example', a, c: 'c.example' };
 });
 afterAll(async () => await stack.disposeAsync());
-
-const addressOf = (domain: string) => [
-  { address: domain.startsWith('a') ? '127.0.0.2' : '127.0.0.4', family: 4 },
-];
 
 async function say(way: Way, { envelope, payload }: ReturnType<typeof honest>): Promise<string> {
   if (way.kind === 'call') return await line.call(envelope, payload);

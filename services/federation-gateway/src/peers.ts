@@ -170,9 +170,9 @@ export class Peers {
       events.searched();
       return found;
     } catch (error) {
-      events.searched(error);
-      if (!(error instanceof Failure)) throw error;
-      const trouble = readable(domain, error);
+      const trouble = error instanceof Failure ? readable(domain, error) : error;
+      events.searched(trouble);
+      if (!(trouble instanceof Failure)) throw trouble;
       await store.noteSearch(database, domain, trouble.message);
       throw trouble;
     }
