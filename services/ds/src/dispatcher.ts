@@ -1,5 +1,6 @@
 import { PARTITIONS } from '@roost/bus/frames';
 import type { Bell, Bus } from '@roost/bus/ports';
+import { Wakeup } from '@roost/bus/wakeup';
 import type { Domain } from '@roost/core/ids';
 import { backoffMs, sleep } from '@roost/core/time';
 import { Carriage } from './carriage.ts';
@@ -15,7 +16,6 @@ import {
   waitingPartitions,
 } from './store/waiting.ts';
 import type { HeadsAfter } from './store/waiting.ts';
-import { Wakeup } from './wakeup.ts';
 
 export interface DispatcherPorts extends CarriagePorts {
   readonly bell: Bell;

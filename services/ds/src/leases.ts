@@ -1,8 +1,8 @@
 import type { Bell } from '@roost/bus/ports';
+import { Wakeup } from '@roost/bus/wakeup';
 import type { Database } from '@roost/postgres/database';
 import type { DsEvents } from './events.ts';
 import { beat, giveBack } from './store/leases.ts';
-import { Wakeup } from './wakeup.ts';
 
 export interface LeasesPorts {
   readonly database: Database;

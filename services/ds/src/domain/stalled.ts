@@ -8,7 +8,7 @@ export class Stalled {
   turn: Domain | undefined;
 
   get isEmpty(): boolean {
-    return this.#refused.size === 0 && this.#groups.values().every(({ size }) => size === 0);
+    return this.#refused.size === 0 && [...this.#groups.values()].every(({ size }) => size === 0);
   }
 
   clear(): void {
