@@ -32,7 +32,7 @@ export interface BehindEnvoyOptions {
 }
 
 /** Services in this process, each behind its own port with mutual TLS, and real Envoys in front. */
-export class BehindEnvoy implements World {
+export class BehindEnvoy implements Omit<World, 'federation' | 'operator'> {
   readonly domain = parseDomain('home.example');
   readonly databases: Readonly<Record<Service, FreshDatabase>>;
   readonly edges: readonly Envoy[];

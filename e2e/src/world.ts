@@ -1,9 +1,12 @@
 import type { Domain } from '@roost/core/ids';
 import type { ServiceName } from '@roost/homeserver/databases';
 import type { WebPushOptions } from '@roost/qs/web-push';
+import type { Client } from '@roost/rpc/call';
+import type { ServiceDefinition } from '@roost/rpc/definition';
 import type { FreshDatabase } from '@roost/testing/postgres';
 import { AllInOne } from './all-in-one.ts';
 import type { Door } from './door.ts';
+import type { Neighbourhood } from './neighbourhood.ts';
 import { Homeserver } from './servers/homeserver.ts';
 
 export interface WorldOptions {
@@ -11,6 +14,12 @@ export interface WorldOptions {
   readonly registration?: 'open' | 'invite';
   /** Tokens a day; far more than a test needs where it is not given. */
   readonly quantities?: { readonly general: number; readonly contact: number };
+  /** `home.example` where it is not given. */
+  readonly domain?: string;
+  /** Of each service, where they are separate; two where nothing is said. */
+  readonly replicas?: number;
+  /** The other homeservers that it may meet; its own domain is one of theirs. It meets none without. */
+  readonly neighbourhood?: Neighbourhood;
 }
 
 /** A whole homeserver, over databases of its own. */
@@ -18,11 +27,15 @@ export interface World extends AsyncDisposable {
   readonly domain: Domain;
   /** As their superuser. */
   readonly databases: Readonly<Record<ServiceName, FreshDatabase>>;
+  /** That of its gateway, where it meets others. */
+  readonly federation: FreshDatabase | undefined;
   /** Where clients reach it; the same over restarts. */
   readonly door: Door;
   start(): Promise<void>;
   /** Stops the homeserver as an operator does; its databases stay. */
   stop(): Promise<void>;
+  /** What its operator asks of it, whichever process answers that. */
+  operator<D extends ServiceDefinition>(definition: D): Client<D>;
 }
 
 /**

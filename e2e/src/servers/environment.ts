@@ -34,30 +34,50 @@ export interface Parts {
   /** A folder for each service, with its secrets alone. */
   readonly secrets: string;
   readonly asAddresses: readonly string[];
+  readonly aasAddresses: readonly string[];
+  /** Of its gateway; none where it meets no other homeserver. */
+  readonly gatewayAddresses: readonly string[];
   readonly options: WorldOptions;
 }
 
 /** The environment of a service, but for what each process has of its own. */
 export function environmentOf(service: Service, parts: Parts): Environment {
-  const { domain, certificates, ground, prefix, databases, options } = parts;
-  const { owner } = databases[service];
+  const { databases, options } = parts;
+  return {
+    ...commonOf(service, parts, databases[service].owner),
+    ...meetingOf(service, parts),
+    ...ownOf(service, parts, options),
+  };
+}
+
+/** What every process of a homeserver is told. */
+export function commonOf(
+  name: string,
+  { domain, certificates, ground, prefix, secrets }: Parts,
+  owner: DatabaseConfig,
+): Environment {
   assert('url' in owner, 'services reach PostgreSQL over TCP');
-  const common = {
+  return {
     ROOST_DOMAIN: domain,
-    ROOST_TLS_CERT: join(certificates, `${service}.crt`),
-    ROOST_TLS_KEY: join(certificates, `${service}.key`),
+    ROOST_TLS_CERT: join(certificates, `${name}.crt`),
+    ROOST_TLS_KEY: join(certificates, `${name}.key`),
     ROOST_TLS_CA: join(certificates, 'ca.crt'),
     ROOST_DATABASE_URL: owner.url,
     ROOST_DATABASE_CONNECTIONS: '6',
     ROOST_NATS_SERVERS: ground.nats.servers.join(','),
-    ROOST_NATS_USER: service,
-    ROOST_NATS_PASSWORD: ground.nats.passwords[service],
+    ROOST_NATS_USER: name,
+    ROOST_NATS_PASSWORD: ground.nats.passwords[name],
     ROOST_NATS_PREFIX: prefix,
-    ROOST_SECRETS: join(parts.secrets, service),
+    ROOST_SECRETS: join(secrets, name),
     ROOST_LOG_LEVEL: 'debug',
     ROOST_DRAIN_MS: '2500',
   };
-  return { ...common, ...ownOf(service, parts, options) };
+}
+
+function meetingOf(service: Service, { gatewayAddresses, aasAddresses }: Parts): Environment {
+  if (gatewayAddresses.length === 0 || service === 'aas') return {};
+  const way = { ROOST_FEDERATION_ADDRESS: gatewayAddresses.join(',') };
+  return service === 'qs' ? { ...way, ROOST_AAS_ADDRESS: aasAddresses.join(',') } : way;
 }
 
 function ownOf(service: Service, parts: Parts, options: WorldOptions): Environment {

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { assert } from '@roost/core/assert';
 import { SECOND_MS } from '@roost/core/time';
 import type { Door } from '../door.ts';
+import type { Neighbourhood } from '../neighbourhood.ts';
 import type { Service } from './environment.ts';
 import { fetchServer } from './fetch.ts';
+import type { GatewayAddresses } from './gateway.ts';
 import { Launched } from './launch.ts';
 import { type Environment, runProgram } from './processes.ts';
 import { Run } from './run.ts';
@@ -15,6 +17,10 @@ export interface EnvoyOptions {
   /** What `roostctl certificates` made. */
   readonly certificates: string;
   readonly services: Readonly<Record<Service, readonly string[]>>;
+  /** Where it lets other homeservers in, and to whom. */
+  readonly met?:
+    | { readonly neighbourhood: Neighbourhood; readonly addresses: GatewayAddresses }
+    | undefined;
   /** Of the program that writes its configuration, besides what is said here. */
   readonly env?: Environment;
   readonly name?: string;
@@ -71,6 +77,7 @@ export class Envoy implements AsyncDisposable {
       ROOST_GATE_CERT: join(certificates, 'gate.crt'),
       ROOST_GATE_KEY: join(certificates, 'gate.key'),
       ...addressesOf(services),
+      ...meetingOf(options),
       ...options.env,
     };
     return new Envoy({ name, program, folder, env });
@@ -194,6 +201,20 @@ function addressesOf({ as, aas, qs, ds }: EnvoyOptions['services']) {
     ROOST_AAS_ADDRESS: aas.join(','),
     ROOST_QS_ADDRESS: qs.join(','),
     ROOST_DS_ADDRESS: ds.join(','),
+  };
+}
+
+/** Its listener for other homeservers, and the way to the gateway. */
+function meetingOf({ met, domain, certificates }: EnvoyOptions) {
+  if (met === undefined) return {};
+  const { address, cert, key } = met.neighbourhood.of(domain);
+  return {
+    ROOST_FEDERATION_LISTEN: `${address}:${met.neighbourhood.port}`,
+    ...{ ROOST_FEDERATION_CERT: cert, ROOST_FEDERATION_KEY: key },
+    ROOST_PEER_CERT: join(certificates, 'peer.crt'),
+    ROOST_PEER_KEY: join(certificates, 'peer.key'),
+    ROOST_GATEWAY_ADDRESS: met.addresses.mutual.join(','),
+    ROOST_DIRECTORY_ADDRESS: met.addresses.directory.join(','),
   };
 }
 

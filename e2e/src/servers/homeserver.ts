@@ -1,4 +1,4 @@
-import { symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { migrations as aasMigrations } from '@roost/aas/service';
 import { migrations as asMigrations } from '@roost/as/service';
@@ -9,6 +9,9 @@ import { migrations as dsMigrations } from '@roost/ds/service';
 import { migrations as qsMigrations } from '@roost/qs/service';
 import { Database } from '@roost/postgres/database';
 import { assertDomain } from '@roost/postgres/migrate';
+import { ruleOf } from '@roost/rpc/access';
+import { type Channel, type Client, clientOf, connectPeer } from '@roost/rpc/client';
+import type { ServiceDefinition } from '@roost/rpc/definition';
 import { freshDatabase, type FreshDatabase } from '@roost/testing/postgres';
 import type { Door } from '../door.ts';
 import type { World, WorldOptions } from '../world.ts';
@@ -22,17 +25,15 @@ import {
   writeSecrets,
 } from './environment.ts';
 import { Envoy } from './envoy.ts';
+import { GATEWAY, gatewayProcesses, openGatewayDatabase, takeGatewayAddresses } from './gateway.ts';
 import { sharedAddresses } from './ground.ts';
 import { type Environment, ServiceProcess } from './processes.ts';
 import { Run } from './run.ts';
 
 export interface HomeserverOptions extends WorldOptions {
-  readonly domain?: string;
-  /** Of each service; two where nothing is said. */
-  readonly replicas?: number;
   /** For every process, or for those of one service. */
   readonly env?: Environment;
-  readonly envOf?: Partial<Record<Service, Environment>>;
+  readonly envOf?: Partial<Record<Service | typeof GATEWAY, Environment>>;
   readonly edgeEnv?: Environment;
   /** Another program than the service's own, from the root of the repository. */
   readonly mains?: Partial<Record<Service, string>>;
@@ -60,6 +61,7 @@ const MIGRATIONS: Readonly<Record<Service, URL>> = {
 export class Homeserver implements World {
   readonly domain: Domain;
   readonly databases: Databases;
+  readonly federation: FreshDatabase | undefined;
   /** By their names, such as `qs-2`. */
   readonly processes: ReadonlyMap<string, ServiceProcess>;
   readonly edge: Envoy;
@@ -68,10 +70,12 @@ export class Homeserver implements World {
   readonly certificates: string;
   readonly ground: Addresses;
   readonly #secrets: ReadonlyMap<string, Uint8Array>;
+  readonly #channels = new Map<string, Channel>();
 
   private constructor(made: Made) {
     this.domain = parseDomain(made.parts.domain);
     this.databases = made.databases;
+    this.federation = made.federation;
     this.processes = made.processes;
     this.edge = made.edge;
     this.logs = made.logs;
@@ -97,8 +101,8 @@ export class Homeserver implements World {
     return found;
   }
 
-  /** The processes of a service. */
-  of(service: Service): ServiceProcess[] {
+  /** The processes of a service; there are some of the gateway where it meets others. */
+  of(service: Service | typeof GATEWAY): ServiceProcess[] {
     return [...this.processes.values()].filter(({ name }) => name.startsWith(`${service}-`));
   }
 
@@ -120,31 +124,58 @@ export class Homeserver implements World {
     return secret;
   }
 
+  operator<D extends ServiceDefinition>(definition: D): Client<D> {
+    const [method] = Object.values(definition.methods);
+    const service = method && ruleOf(method)?.service;
+    assert(service !== undefined, 'a service has methods with rules');
+    const channel = this.#channels.get(service) ?? this.#connect(service);
+    this.#channels.set(service, channel);
+    return clientOf(definition, channel);
+  }
+
   /** By service; `edge` is Envoy. */
   pids(): Record<string, number[]> {
     const running = (processes: readonly { readonly pid: number | undefined }[]): number[] =>
       processes.flatMap(({ pid }) => (pid === undefined ? [] : pid));
-    const own = SERVICES.map((service) => [service, running(this.of(service))] as const);
+    const isMet = this.federation !== undefined;
+    const all = [...SERVICES, ...(isMet ? ([GATEWAY] as const) : [])];
+    const own = all.map((service) => [service, running(this.of(service))] as const);
     return { ...Object.fromEntries(own), edge: running([this.edge]) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const channel of this.#channels.values()) channel.close();
     await Promise.all([...this.processes.values()].map((each) => each.kill()));
     await this.edge[Symbol.asyncDispose]();
-    await Promise.all(Object.values(this.databases).map((each) => each[Symbol.asyncDispose]()));
+    const all = [...Object.values(this.databases), this.federation ?? []].flat();
+    await Promise.all(all.map((each) => each[Symbol.asyncDispose]()));
+  }
+
+  /** As the operator, to whichever replica answers. */
+  #connect(service: string): Channel {
+    const read = (name: string): string => readFileSync(join(this.certificates, name), 'utf8');
+    const addresses = [...this.processes.values()]
+      .filter(({ name }) => name.replace(/-\d+$/, '') === service)
+      .map(({ address }) => address);
+    return connectPeer(
+      addresses,
+      { domain: this.domain, name: service },
+      { cert: read('operator.crt'), key: read('operator.key'), ca: read('ca.crt') },
+    );
   }
 }
 
 interface Made {
   readonly parts: Parts;
   readonly databases: Databases;
+  readonly federation: FreshDatabase | undefined;
   readonly processes: ReadonlyMap<string, ServiceProcess>;
   readonly edge: Envoy;
   readonly logs: string;
   readonly secrets: ReadonlyMap<string, Uint8Array>;
 }
 
-const PURPOSES = ['as', 'aas', 'qs', 'push', 'transport', 'hub'];
+const PURPOSES = ['as', 'aas', 'qs', 'push', 'transport', 'hub', 'federation'];
 
 async function make(options: HomeserverOptions): Promise<Made> {
   const run = Run.current();
@@ -157,17 +188,24 @@ async function make(options: HomeserverOptions): Promise<Made> {
   const secrets = new Map(
     PURPOSES.map((purpose) => [purpose, options.secrets?.[purpose] ?? crypto.random(32)]),
   );
-  writeSecrets(join(folder, 'secrets'), (purpose) => secrets.get(purpose) ?? new Uint8Array(0));
+  const secretOf = (purpose: string): Uint8Array => secrets.get(purpose) ?? new Uint8Array(0);
+  writeSecrets(join(folder, 'secrets'), secretOf);
   const [certificates, databases] = await Promise.all([
     certificatesOf(domain),
     openDatabases(ground, domain),
   ]);
   const addresses = await takeAddresses(replicas);
+  const met = options.neighbourhood && {
+    neighbourhood: options.neighbourhood,
+    addresses: await takeGatewayAddresses(replicas),
+    database: await openGatewayDatabase({ ground, domain }),
+  };
   const parts: Parts = {
     ...{ domain, certificates, ground, databases, options },
     prefix: `t${Buffer.from(crypto.random(6)).toString('hex')}`,
     secrets: join(folder, 'secrets'),
-    asAddresses: addresses.as,
+    ...{ asAddresses: addresses.as, aasAddresses: addresses.aas },
+    gatewayAddresses: met?.addresses.mutual ?? [],
   };
   const authority = options.pushing?.authority;
   const trusting = authority === undefined ? {} : { NODE_EXTRA_CA_CERTS: join(folder, 'push.pem') };
@@ -188,12 +226,17 @@ async function make(options: HomeserverOptions): Promise<Made> {
       processes.set(name, new ServiceProcess({ name, main, env, address, healthAddress, logs }));
     }
   }
+  if (met !== undefined) {
+    const env = { ...options.env, ...options.envOf?.[GATEWAY] };
+    const order = { ...met, services: addresses, secretOf, logs, env };
+    for (const each of await gatewayProcesses(parts, order)) processes.set(each.name, each);
+  }
   const edge = await Envoy.prepare({
-    ...{ domain, certificates, services: addresses },
+    ...{ domain, certificates, services: addresses, met },
     env: { ...UNLIMITED, ...options.edgeEnv },
   });
   symlinkSync(edge.log, join(logs, 'edge.log'));
-  return { parts, databases, processes, edge, logs, secrets };
+  return { parts, databases, federation: met?.database, processes, edge, logs, secrets };
 }
 
 /** All clients of a story come from one address. */

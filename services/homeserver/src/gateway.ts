@@ -1,3 +1,4 @@
+import { MemoryBell, MemoryBus } from '@roost/bus/memory';
 import type { Bus } from '@roost/bus/ports';
 import type { Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
@@ -44,6 +45,8 @@ interface Surroundings {
 export class LocalGateway {
   readonly #options: GatewayOptions;
   readonly #bindings: ServiceBinding[] = [];
+  /** From the DS. */
+  readonly bus = new MemoryBus();
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -62,6 +65,7 @@ export class LocalGateway {
       { ...config, domain: home.domain, secretKey: await home.secret('federation') },
       {
         ...{ ...rest, ...ports, crypto, database, log: log.named(GATEWAY) },
+        ...{ federationBus: this.bus, bell: new MemoryBell() },
         limits: limitsBy(clientOf(LimitInternalServiceDefinition, to('aas'))),
         services: new Map((['as', 'qs', 'ds'] as const).map((name) => [name, to(name)])),
       },

@@ -54,6 +54,8 @@ interface Parts {
   readonly faults?: DsPorts['faults'] | undefined;
 }
 
+type Closing = { close(): Promise<void> } | undefined;
+
 /** One core is left to everything else. */
 const THREADS = Math.max(1, Math.min(4, availableParallelism() - 1));
 
@@ -84,22 +86,19 @@ export async function openServices({
   });
 
   await using started = new AsyncDisposableStack();
-  const start = <T extends { close(): Promise<void> }>(service: T): T => {
-    started.defer(() => service.close());
-    return service;
-  };
+  const start = <T extends Closing>(service: T): T =>
+    started.adopt(service, async (each) => await each?.close());
   const gateway = federation && new LocalGateway(federation);
-  const secretKey = { as: await secret('as'), aas: await secret('aas'), qs: await secret('qs') };
   const as = start(
     await openAs(
-      { domain, registration, directQueue: DIRECT_QUEUE_LIMITS, secretKey: secretKey.as },
+      { domain, registration, directQueue: DIRECT_QUEUE_LIMITS, secretKey: await secret('as') },
       { ...portsOf('as'), forward: gateway?.forwardFor('as') },
     ),
   );
   const authentication = internal(AuthenticationInternalServiceDefinition, as.bindings, 'aas');
   const aas = start(
     await openAas(
-      { domain, quantities, issuerThreads: THREADS, exemptBucket, secretKey: secretKey.aas },
+      { domain, quantities, exemptBucket, issuerThreads: THREADS, secretKey: await secret('aas') },
       { ...portsOf('aas'), authentication, limiter },
     ),
   );
@@ -108,7 +107,7 @@ export async function openServices({
     gateway && queueLimitsBy(internal(LimitInternalServiceDefinition, aas.bindings, 'qs'));
   const qs = start(
     await openQs(
-      { domain, secretKey: secretKey.qs },
+      { domain, secretKey: await secret('qs') },
       { ...portsOf('qs'), transportKey, push, forward: gateway?.forwardFor('qs'), queueLimits },
     ),
   );
@@ -118,13 +117,14 @@ export async function openServices({
       {
         // The only one of its name: after a restart it goes on at once.
         ...{ ...portsOf('ds'), transportKey, incarnation, hubKey, replica: 'homeserver' },
-        ...{ forward: gateway?.forwardFor('ds'), ...(faults === undefined ? {} : { faults }) },
+        ...{ forward: gateway?.forwardFor('ds'), federationBus: gateway?.bus },
+        ...(faults === undefined ? {} : { faults }),
       },
     ),
   );
   const bindings = { as: as.bindings, aas: aas.bindings, qs: qs.bindings, ds: ds.bindings };
-  const met = await gateway?.open({ ...{ home, bindings, clock, crypto, log, bus, transportKey } });
-  if (met !== undefined) start(met);
+  const surroundings = { home, bindings, clock, crypto, log, bus, transportKey };
+  const met = start(await gateway?.open(surroundings));
 
   const opened = started.move();
   return {
