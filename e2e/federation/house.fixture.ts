@@ -1,9 +1,7 @@
 import { type AddressInfo, createServer, isIP } from 'node:net';
 import { migrations as aasMigrations } from '@roost/aas/service';
 import { migrations as asMigrations } from '@roost/as/service';
-import { MemoryBus } from '@roost/bus/memory';
 import { type Domain, parseDomain } from '@roost/core/ids';
-import { systemClock } from '@roost/core/time';
 import { nodeCrypto } from '@roost/crypto/node';
 import type { Crypto } from '@roost/crypto/crypto';
 import { migrations as dsMigrations } from '@roost/ds/service';
@@ -12,14 +10,12 @@ import { dump } from '@roost/e2e/dump';
 import { parseNetwork } from '@roost/federation/address';
 import { SPOKEN, type VersionRange } from '@roost/federation/versions';
 import type { MutualMode } from '@roost/federation-gateway/certificates';
-import { limitsBy } from '@roost/federation-gateway/handlers/limits';
-import { migrations, openFederation } from '@roost/federation-gateway/service';
+import { migrations } from '@roost/federation-gateway/service';
 import { dropListing, type Kind, putListing } from '@roost/federation-gateway/store/policy';
 import { openServices } from '@roost/homeserver/services';
 import { FederationInternalServiceDefinition } from '@roost/proto/roost/federation/v1/gateway';
-import { LimitInternalServiceDefinition } from '@roost/proto/roost/tokens/v1/limits';
 import { migrations as qsMigrations } from '@roost/qs/service';
-import { type Client, clientOf, type Transport } from '@roost/rpc/call';
+import { type Client, clientOf } from '@roost/rpc/call';
 import { localTransport } from '@roost/rpc/local';
 import { serve } from '@roost/rpc/server';
 import type { Log } from '@roost/service/log';
@@ -43,15 +39,13 @@ export interface HouseOptions {
 
 /**
  * The homeserver that is tried: its services, its gateway and its listener for other homeservers, over databases
- * of its own. What gets to the services, what is looked up and what is signed is written down.
+ * of its own. What is looked up is written down, and what its gateway signs is counted.
  */
 export class House implements AsyncDisposable {
   readonly domain: Domain;
   readonly address: string;
   readonly port: number;
   readonly databases: ReadonlyMap<string, FreshDatabase>;
-  /** Paths of what its services were asked by others. */
-  readonly reached: string[];
   /** Names, as often as they were looked up. */
   readonly looked: string[];
   /** How often a key of the gateway's signed something. */
@@ -67,7 +61,6 @@ export class House implements AsyncDisposable {
     this.address = address;
     this.port = made.port;
     this.databases = made.databases;
-    this.reached = made.reached;
     this.looked = made.looked;
     this.signed = made.signed;
     this.door = made.door;
@@ -80,7 +73,7 @@ export class House implements AsyncDisposable {
   }
 
   get database(): FreshDatabase {
-    const found = this.databases.get('federation-gateway');
+    const found = this.databases.get('federation');
     if (found === undefined) throw new Error('the gateway has a database');
     return found;
   }
@@ -114,7 +107,6 @@ export class House implements AsyncDisposable {
 interface Made {
   readonly port: number;
   readonly databases: ReadonlyMap<string, FreshDatabase>;
-  readonly reached: string[];
   readonly looked: string[];
   readonly signed: () => number;
   readonly door: Door;
@@ -124,7 +116,7 @@ interface Made {
 
 const MIGRATIONS = {
   ...{ as: asMigrations, aas: aasMigrations, qs: qsMigrations, ds: dsMigrations },
-  'federation-gateway': migrations,
+  federation: migrations,
 };
 
 async function make(options: HouseOptions): Promise<Made> {
@@ -145,64 +137,55 @@ async function make(options: HouseOptions): Promise<Made> {
     if (found === undefined) throw new Error(`there is a database for ${name}`);
     return found;
   };
-  const bus = new MemoryBus();
+  const looked: string[] = [];
+  const port = await freePort(options.address);
+  const { crypto, signed } = counting();
   const services = stack.use(
     await openServices({
       home: { domain, incarnation: 1, secret: async (name) => secret(name) },
-      ...{ databases: { of }, registration: 'open', log: silent, bus },
+      ...{ databases: { of }, registration: 'open', log: silent },
       quantities: { general: 100_000, contact: 10_000 },
+      federation: {
+        ...{ database: of('federation'), crypto },
+        config: {
+          ...{ wellKnownPort: options.wellKnownPort, auditDays: 30, mtls: options.mtls },
+          about: {
+            endpoint: { host: options.domain, port },
+            protocol: options.protocol ?? SPOKEN,
+          },
+          allowed: [parseNetwork('127.0.0.0/8')].filter((network) => network !== undefined),
+        },
+        ports: {
+          trust: { ca: options.ca.join('\n') },
+          resolve: async (name) => {
+            looked.push(name);
+            const found = options.names.get(name) ?? [];
+            return (typeof found === 'function' ? found() : found).map((address) => ({
+              ...{ address, family: isIP(address) },
+            }));
+          },
+        },
+      },
     }),
   );
-  const inside = localTransport(services.bindings, 'federation-gateway');
-  const [reached, looked]: [string[], string[]] = [[], []];
-  const port = await freePort(options.address);
-  const { crypto, signed } = counting();
-  const gateway = await openFederation(
-    {
-      ...{ domain, secretKey: secret('federation'), wellKnownPort: options.wellKnownPort },
-      ...{ auditDays: 30, mtls: options.mtls },
-      about: {
-        endpoint: { host: options.domain, port },
-        protocol: options.protocol ?? SPOKEN,
-      },
-      allowed: [parseNetwork('127.0.0.0/8')].filter((network) => network !== undefined),
-    },
-    {
-      ...{ database: of('federation-gateway'), crypto, clock: systemClock, bus, log: silent },
-      transportKey: secret('transport'),
-      limits: limitsBy(clientOf(LimitInternalServiceDefinition, inside)),
-      services: new Map(['as', 'qs', 'ds'].map((name) => [name, written(inside, reached)])),
-      trust: { ca: options.ca.join('\n') },
-      resolve: async (name) => {
-        looked.push(name);
-        const found = options.names.get(name) ?? [];
-        return (typeof found === 'function' ? found() : found).map((address) => ({
-          ...{ address, family: isIP(address) },
-        }));
-      },
-    },
-  );
-  stack.defer(async () => await gateway.close());
   const tls =
     options.certificate ??
     makeCertificate({ commonName: options.domain, names: `DNS:${options.domain}` });
-  const listen = { host: options.address, port };
-  const listener = await serve({
-    ...{ listen, tls, callers: 'peer', bindings: gateway.bindings, log: silent },
+  const { bindings, gate, limiter } = services;
+  const peers = await serve({
+    ...{ listen: { host: options.address, port }, tls, callers: 'peer', bindings, log: silent },
     asksForCertificate: true,
   });
-  stack.defer(async () => await listener.close(0));
-  const { bindings, gate, limiter } = services;
+  stack.defer(async () => await peers.close(0));
   const clients = await serve({
     ...{ listen: { host: options.address, port: 0 }, bindings, gate, limiter, log: silent },
     ...{ callers: 'edge', exemptBucket: { capacity: 10_000, refillPerSecond: 10_000 } },
   });
   stack.defer(async () => await clients.close(0));
-  const own = localTransport(gateway.bindings, 'ds');
+  const own = localTransport(bindings, 'ds');
   const { forward } = clientOf(FederationInternalServiceDefinition, own);
-  const seen = { reached, looked, signed };
   const door = { address: clients.address };
-  return { port, databases, ...seen, door, forward, stack: stack.move() };
+  return { port, databases, looked, signed, door, forward, stack: stack.move() };
 }
 
 /** Nobody but the gateway signs with this one. */
@@ -214,16 +197,6 @@ function counting(): { crypto: Crypto; signed: () => number } {
     return ed25519.sign(privateKey, message);
   };
   return { crypto: { ...nodeCrypto, ed25519: { ...ed25519, sign } }, signed: () => count.signed };
-}
-
-function written(inside: Transport, reached: string[]): Transport {
-  return {
-    unary: async (call) => {
-      reached.push(call.path);
-      return await inside.unary(call);
-    },
-    stream: (call) => inside.stream(call),
-  };
 }
 
 /** A port that nobody has on this address. */
