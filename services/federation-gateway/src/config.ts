@@ -12,6 +12,7 @@ import { z } from 'zod';
 
 import { certificatesIn } from './certificates.ts';
 import { resolveByHosts } from './discovery/hosts.ts';
+import { outboxDefaults } from './outbox/outbox.ts';
 
 const endpoint = variable(
   'host:port where other homeservers reach this one, such as federation.example.org:8443',
@@ -36,6 +37,11 @@ export const federationVariables = {
   ROOST_FEDERATION_HOSTS: path.optional(),
   ROOST_FEDERATION_WELL_KNOWN_PORT: integer(1, 65_535).default(443),
   ROOST_FEDERATION_AUDIT_DAYS: integer(1, 36_500).default(365),
+  ROOST_FEDERATION_OUTBOX_ROWS: integer(1, 100_000_000).default(outboxDefaults.rowsMax),
+  ROOST_FEDERATION_OUTBOX_MEGABYTES: integer(1, 1_000_000).default(
+    outboxDefaults.bytesMax / 2 ** 20,
+  ),
+  ROOST_FEDERATION_RETRY_DAYS: integer(1, 365).default(outboxDefaults.retryDays),
 };
 
 const schema = z.object(federationVariables);
@@ -52,6 +58,11 @@ export function federationConfig(read: z.output<typeof schema>) {
     allowed: read.ROOST_FEDERATION_ALLOWED_NETWORKS ?? [],
     wellKnownPort: read.ROOST_FEDERATION_WELL_KNOWN_PORT,
     auditDays: read.ROOST_FEDERATION_AUDIT_DAYS,
+    outbox: {
+      rowsMax: read.ROOST_FEDERATION_OUTBOX_ROWS,
+      bytesMax: read.ROOST_FEDERATION_OUTBOX_MEGABYTES * 2 ** 20,
+      retryDays: read.ROOST_FEDERATION_RETRY_DAYS,
+    },
   };
 }
 
@@ -59,10 +70,10 @@ type FederationFiles = ReturnType<typeof federationConfig>;
 
 /** The parts of what `openFederation` takes that the environment decides. */
 export async function federationOf(config: FederationFiles) {
-  const { endpoint: reached, hostsFile, allowed, wellKnownPort, auditDays, mtls } = config;
+  const { endpoint: reached, hostsFile, allowed, wellKnownPort, auditDays, mtls, outbox } = config;
   return {
     config: {
-      ...{ allowed, wellKnownPort, auditDays, mtls },
+      ...{ allowed, wellKnownPort, auditDays, mtls, outbox },
       about: { endpoint: reached, protocol: SPOKEN },
     },
     ports: {

@@ -27,6 +27,8 @@ export interface DoorPorts {
   readonly limits: Limits;
   readonly ledger: Pick<Ledger, 'accept'>;
   readonly events: Pick<FederationEvents, 'accepted' | 'refused'>;
+  /** A homeserver is there: it said something. */
+  readonly heard: (source: Domain) => void;
 }
 
 /** What is asked for it, and what is known of whoever sent it without having read it. */
@@ -95,6 +97,7 @@ export class Door {
     const { source, messageId, expiresMs } = envelope;
     const digest = crypto.sha256(sealed.content);
     await ledger.accept({ source, messageId, expiresMs, digest, envelope: bytes });
+    this.#ports.heard(source);
     return { envelope, peer };
   }
 }

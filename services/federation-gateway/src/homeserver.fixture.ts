@@ -1,7 +1,7 @@
 import { createServer as createHttps, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
-import { MemoryBus } from '@roost/bus/memory';
+import { MemoryBell, MemoryBus } from '@roost/bus/memory';
 import { type Domain, parseDomain } from '@roost/core/ids';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { type Network, parseNetwork } from '@roost/federation/address';
@@ -13,16 +13,23 @@ import { createLog } from '@roost/service/log';
 import type { TestClock } from '@roost/testing/clock';
 import { freshDatabase } from '@roost/testing/postgres';
 
+import type { MutualMode } from './certificates.ts';
 import { type Certificate, makeCertificate } from './discovery/certificates.fixture.ts';
 import { DIRECTORY_PATH } from './discovery/document.ts';
 import type { Wanted } from './limits.ts';
-import { migrations, openFederation } from './service.ts';
+import {
+  type FederationConfig,
+  type FederationPorts,
+  migrations,
+  openFederation,
+} from './service.ts';
 
 export const HOMES = ['a.example', 'b.example', 'c.example'].map((name) => parseDomain(name));
 const ADDRESSES = new Map(HOMES.map((domain, at) => [domain as string, `127.0.0.${at + 2}`]));
 const certificates = new Map<Domain, Certificate>();
 
-function certificateOf(domain: Domain): Certificate {
+/** For its name, as it shows it to whoever calls. */
+export function certificateOf(domain: Domain): Certificate {
   const made = certificates.get(domain) ?? makeCertificate(domain, `DNS:${domain}`);
   certificates.set(domain, made);
   return made;
@@ -45,8 +52,25 @@ interface State {
   looked: number;
 }
 
+/** What is different about one of those that share a database. */
+interface ReplicaOptions extends Pick<FederationConfig, 'outbox' | 'timing'> {
+  readonly replica?: string;
+  readonly faults?: FederationPorts['faults'];
+}
+
+export interface HomeOptions extends ReplicaOptions {
+  readonly mtls?: MutualMode;
+  /** What it shows to others. */
+  readonly shown?: Certificate;
+}
+
 /** The gateway of a homeserver, with its listener for others and its well-known address on a loopback of its own. */
-export async function openHome(domain: Domain, clock: TestClock, wellKnownPort: number) {
+export async function openHome(
+  domain: Domain,
+  clock: TestClock,
+  wellKnownPort: number,
+  { mtls = 'preferred', shown, ...out }: HomeOptions = {},
+) {
   await using stack = new AsyncDisposableStack();
   const database = stack.use(await freshDatabase(migrations));
   const address = ADDRESSES.get(domain) ?? '';
@@ -68,37 +92,56 @@ export async function openHome(domain: Domain, clock: TestClock, wellKnownPort: 
   const [transportKey, secretKey] = [crypto.random(32), crypto.random(32)];
   const tls = certificateOf(domain);
   const port = await freePort(address);
-  const gateway = await openFederation(
-    {
-      ...{ domain, secretKey, wellKnownPort, auditDays: 30 },
-      about: { endpoint: { host: `federation.${domain}`, port }, protocol: SPOKEN },
-      mtls: 'preferred',
-      allowed: [parseNetwork('127.0.0.0/8')] as Network[],
-    },
-    {
-      ...{ database, crypto, clock, bus, transportKey },
-      limits: {
-        take: async (_, wanted) => {
-          taken.push(wanted);
-          await state.limit();
-        },
+  const bell = new MemoryBell();
+  /** One of those that share its database, with a bus from the DS of its own. */
+  const openReplica = async (how: ReplicaOptions) => {
+    const federationBus = new MemoryBus();
+    const opened = await openFederation(configOf(how), portsOf(how, federationBus));
+    return { ...opened, federationBus };
+  };
+  const configOf = ({ outbox, timing }: ReplicaOptions): FederationConfig => ({
+    ...{ domain, secretKey, wellKnownPort, auditDays: 30, mtls, outbox, timing },
+    about: { endpoint: { host: `federation.${domain}`, port }, protocol: SPOKEN },
+    allowed: [parseNetwork('127.0.0.0/8')] as Network[],
+  });
+  const portsOf = (
+    { replica, faults }: ReplicaOptions,
+    federationBus: MemoryBus,
+  ): FederationPorts => ({
+    ...{ database, crypto, clock, bus, federationBus, bell, replica, faults, transportKey },
+    limits: {
+      take: async (_, wanted) => {
+        taken.push(wanted);
+        await state.limit();
       },
-      services: new Map(['as', 'qs', 'ds'].map((name) => [name, transportOf(name)])),
-      trust: { ca: authority() },
-      resolve: async (name) => {
-        state.looked++;
-        const found = ADDRESSES.get(name.replace(/^federation\./, ''));
-        return found === undefined ? [] : [{ address: found, family: 4 }];
-      },
-      log,
     },
-  );
-  stack.defer(async () => await gateway.close());
-  const listener = await serve({
-    ...{ listen: { host: address, port }, tls, callers: 'peer', bindings: gateway.bindings },
+    services: new Map(['as', 'qs', 'ds'].map((name) => [name, transportOf(name)])),
+    trust: { ca: authority(), certificate: shown },
+    resolve: async (name) => {
+      state.looked++;
+      const found = ADDRESSES.get(name.replace(/^federation\./, ''));
+      return found === undefined ? [] : [{ address: found, family: 4 }];
+    },
     log,
   });
-  stack.defer(async () => await listener.close(0));
+  const gateway = await openReplica(out);
+  stack.defer(async () => await gateway.close());
+  const listen = async () =>
+    await serve({
+      ...{ listen: { host: address, port }, tls, callers: 'peer', bindings: gateway.bindings },
+      asksForCertificate: mtls !== 'off',
+      log,
+    });
+  const listener = await listen();
+  let present: typeof listener | undefined = listener;
+  const goDown = async (): Promise<void> => {
+    await present?.close(0);
+    present = undefined;
+  };
+  const comeBack = async (): Promise<void> => {
+    present = await listen();
+  };
+  stack.defer(goDown);
   const wellKnown = await serveDirectory(address, wellKnownPort, tls, () => gateway.keys.directory);
   stack.defer(() => {
     wellKnown.close();
@@ -106,7 +149,8 @@ export async function openHome(domain: Domain, clock: TestClock, wellKnownPort: 
   });
   const opened = stack.move();
   return {
-    ...{ domain, database, gateway, reached, taken, state, bus, transportKey, listener },
+    ...{ domain, database, gateway, openReplica, reached, taken, state, bus, bell },
+    ...{ secretKey, transportKey, listener, goDown, comeBack },
     [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
   };
 }

@@ -1,3 +1,4 @@
+import { NatsBell } from '@roost/bus/nats-bell';
 import { NatsBus } from '@roost/bus/nats-bus';
 import { LimitInternalServiceDefinition } from '@roost/proto/roost/tokens/v1/limits';
 import { clientOf, connectPeer, type PeerChannel } from '@roost/rpc/client';
@@ -81,10 +82,13 @@ export const program: ServiceProgram<Config, Connections> = {
     const { secret } = basics;
     const transportKey = await secret('transport');
     const { config, ports } = await federationOf(federation);
+    const secretKey = await secret('federation');
     const service = await openFederation(
-      { ...config, domain, secretKey: await secret('federation') },
+      { ...config, domain, secretKey },
       {
         ...{ ...basics, ...ports, transportKey, bus: new NatsBus(to.nats, transportKey) },
+        federationBus: new NatsBus(to.nats, transportKey, 'federation'),
+        bell: new NatsBell(to.nats, { service: 'federation-gateway', secretKey }),
         limits: limitsBy(clientOf(LimitInternalServiceDefinition, to.aas.channel)),
         services: new Map([
           ['as', to.as.channel],

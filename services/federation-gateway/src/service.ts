@@ -1,4 +1,4 @@
-import type { Bus } from '@roost/bus/ports';
+import type { Bell, Bus } from '@roost/bus/ports';
 import type { Domain } from '@roost/core/ids';
 import { type Clock, DAY_MS, MINUTE_MS, SECOND_MS, sleep } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
@@ -12,7 +12,7 @@ import type { Transport } from '@roost/rpc/call';
 import type { Page } from '@roost/rpc/pages';
 import { bind, type ServiceBinding } from '@roost/rpc/service';
 import type { Log } from '@roost/service/log';
-import { adminHandlers, type AdminPorts } from './handlers/admin.ts';
+import { adminHandlers } from './handlers/admin.ts';
 import { Channels, type ChannelsPorts } from './channels.ts';
 import { Certificates, type MutualMode, pinsOf } from './certificates.ts';
 import { Crowd } from './crowd.ts';
@@ -26,6 +26,12 @@ import { deliverHandler } from './handlers/deliver.ts';
 import { forwardHandlers } from './handlers/forward.ts';
 import { Ledger } from './ledger.ts';
 import type { Limits } from './limits.ts';
+import {
+  openOutbox,
+  outboxDefaults,
+  type OutboxConfig,
+  type OutboxPorts,
+} from './outbox/outbox.ts';
 import { OwnKeys } from './own-keys.ts';
 import { Peers } from './peers.ts';
 import { Policy } from './policy.ts';
@@ -46,6 +52,10 @@ export interface FederationConfig {
   readonly wellKnownPort: number;
   /** How long the record of what was accepted is kept. */
   readonly auditDays: number;
+  /** What may wait for another homeserver, and for how long; `outboxDefaults` where nothing is said. */
+  readonly outbox?: OutboxConfig['outbox'] | undefined;
+  /** How what waits is tried again; as homeservers do where nothing is said. */
+  readonly timing?: OutboxConfig['timing'];
 }
 
 export interface FederationPorts {
@@ -54,6 +64,14 @@ export interface FederationPorts {
   readonly clock: Clock;
   /** To our own QS. */
   readonly bus: Bus;
+  /** From our own DS: what it has for other homeservers. */
+  readonly federationBus: Bus;
+  /** Of the gateway: rings where another replica has something to carry. */
+  readonly bell: Bell;
+  /** Names this replica, and is drawn otherwise. */
+  readonly replica?: string | undefined;
+  /** Where what goes out may be made to fail. */
+  readonly faults?: OutboxPorts['faults'];
   /** 32 bytes, shared with DS and QS. */
   readonly transportKey: Uint8Array;
   readonly limits: Limits;
@@ -77,16 +95,6 @@ export interface FederationService {
 
 /** Whoever sends more slowly is no homeserver, or none that is well. */
 const BODY_MS = 10 * SECOND_MS;
-
-/** Nothing is kept for other homeservers here. */
-const NOTHING_WAITS: AdminPorts['outbox'] = {
-  retry: async () => undefined,
-  admin: {
-    listOutbox: async () => ({ lanes: [] }),
-    listDeadLetters: async () => ({ letters: [], hasMore: false }),
-    retryPeer: async () => ({}),
-  },
-};
 
 export const migrations = new URL('../migrations/', import.meta.url);
 
@@ -113,8 +121,13 @@ export async function openFederation(
   });
   const ledger = new Ledger(ports);
   const certificates = new Certificates(mtls, clientCa, clock);
-  const door = new Door({ ...ports, home, policy, certificates, peers, ledger, events });
   const channels = new Channels({ clock, home, ...reach, trust });
+  const outbox = openOutbox(
+    { domain: home, secretKey, outbox: config.outbox ?? outboxDefaults, timing: config.timing },
+    { ...ports, policy, peers, channels, keys },
+  );
+  const { heard } = outbox;
+  const door = new Door({ ...ports, home, policy, certificates, peers, ledger, events, heard });
   const crowd = new Crowd();
   const common = { ...ports, home, door, policy, peers, channels, keys, events };
   const options = { audience: home, clock, crypto };
@@ -127,7 +140,7 @@ export async function openFederation(
     bind(FederationInternalServiceDefinition, forwardHandlers(common), options),
     bind(
       FederationAdminServiceDefinition,
-      adminHandlers({ ...common, reach, protocol, fetchDocument: fetched, outbox: NOTHING_WAITS }),
+      adminHandlers({ ...common, reach, protocol, fetchDocument: fetched, outbox }),
       options,
     ),
   ];
@@ -149,6 +162,7 @@ export async function openFederation(
     async close() {
       stop.abort();
       observed[Symbol.dispose]();
+      await outbox.close();
       channels[Symbol.dispose]();
       await Promise.all([working, ledger.close()]);
     },
