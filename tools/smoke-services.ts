@@ -1,5 +1,6 @@
 // The bundles of the services that run as processes of their own: each says what it lacks, in sentences, and finds
 // what it brought along. That they serve is tested from their sources, on real servers.
+import { randomBytes } from 'node:crypto';
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -76,7 +77,9 @@ export async function trySeparateServices(folder: string): Promise<void> {
   mkdirSync(folder, { recursive: true });
   const made = await run('ctl', ['certificates', '--domain', 'home.example', '--out', folder]);
   if (made.status !== 0) throw new Error(`ctl certificates: ${made.err}`);
-  for (const purpose of SECRETS) writeFileSync(join(folder, purpose), 'ab'.repeat(32));
+  for (const purpose of SECRETS) {
+    writeFileSync(join(folder, purpose), randomBytes(32).toString('hex'));
+  }
   await Promise.all(SERVICES.map((service) => tryService(service, folder)));
   const help = await run('edge', ['--help']);
   if (help.status !== 0) throw new Error(`edge --help: ${help.err}`);

@@ -13,6 +13,7 @@ import {
 } from './directory.ts';
 import { A, B, directoryOf, keyOf, NOW } from './homes.fixture.ts';
 import {
+  firstKey,
   isRotationDue,
   KEY_MS,
   keyIdOf,
@@ -55,6 +56,18 @@ test('a key is believed that follows from a known one, over two rotations that n
   expect(trust.serial).toBe(3n);
   // The old ones stay for what they signed, though they are listed no more.
   expect(idsOf(read(later([second, third], 100, 4n), trust))).toHaveLength(3);
+});
+
+test('a key that everybody can sign with is believed nowhere, unless it has ended', () => {
+  const privateKey = new Uint8Array(32).fill(1);
+  const pair = { privateKey, publicKey: crypto.ed25519.publicKey(privateKey) };
+  const careless = { ...crypto, ed25519: { ...crypto.ed25519, generate: () => pair } };
+  const known = firstKey(careless, A, NOW - 1_000);
+  expect(() => read(directoryOf([known]))).toThrow('everybody can sign with');
+  const follower = nextKey(careless, A, first, madeAt[1]);
+  expect(() => read(later([first, follower], 11, 2n), met)).toThrow('everybody can sign with');
+  const ended = { ...follower, revokedAt: madeAt[1] };
+  expect(idsOf(read(later([first, ended], 11, 2n), met))).toHaveLength(2);
 });
 
 test('a key that follows from none that is known is not, whatever the rest', () => {

@@ -5,6 +5,7 @@ import { MINUTE_MS } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 
 import { isSelfSigned, type SignedDirectory } from './directory.ts';
+import { isKnownKey } from './known-keys.ts';
 import {
   type FederationKey,
   isEndorsed,
@@ -44,6 +45,10 @@ export function extendTrust(
   const contentHash = crypto.sha256(content);
   if (before !== undefined) assertNewer(domain, directory.serial, contentHash, before);
   const keys = before === undefined ? found(crypto, signed) : followed(crypto, signed, before.keys);
+  const isKnown = keys.some(
+    ({ publicKey, revokedAt }) => revokedAt === undefined && isKnownKey(crypto, publicKey),
+  );
+  if (isKnown) throw distrust(domain, 'has a key that everybody can sign with');
   if (!isSelfSigned(crypto, signed)) throw distrust(domain, 'is not signed by one of its keys');
   // A key that was revoked before may be listed as living again: then it does not sign for us.
   const signer = keys.find(({ keyId }) => equal(keyId, signed.keyId));

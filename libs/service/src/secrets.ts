@@ -18,6 +18,17 @@ export async function readSecret(folder: string, purpose: string): Promise<Uint8
     );
   });
   const secret = fromHex(text.trim());
-  if (secret?.length === SECRET_BYTES) return secret;
-  throw new CannotStart(`ROOST_SECRETS: ${file} does not hold 32 bytes in hex: restore it`);
+  if (secret?.length !== SECRET_BYTES) {
+    throw new CannotStart(`ROOST_SECRETS: ${file} does not hold 32 bytes in hex: restore it`);
+  }
+  if (!isPattern(secret)) return secret;
+  throw new CannotStart(
+    `ROOST_SECRETS: ${file} holds a pattern and no secret: draw one (openssl rand -hex 32)`,
+  );
+}
+
+/** What stands in examples: one byte again and again, or counting. */
+function isPattern(secret: Uint8Array): boolean {
+  const steps = secret.slice(1).map((byte, at) => byte - (secret[at] ?? 0));
+  return new Set(steps).size === 1;
 }

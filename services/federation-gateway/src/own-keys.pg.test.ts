@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { parseDomain } from '@roost/core/ids';
 import { DAY_MS, HOUR_MS } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
+import { sealRandom } from '@roost/crypto/sealed';
 import { readDirectory } from '@roost/federation/directory';
 import { keyIdOf } from '@roost/federation/keys';
 import { extendTrust, type Trust } from '@roost/federation/trust';
@@ -46,6 +47,20 @@ test('replicas that start at once have one key and publish the same bytes', asyn
   );
   expect([b.directory, c.directory]).toEqual([a.directory, a.directory]);
   expect(read(a)).toMatchObject({ serial: 1n });
+});
+
+test('a key that everybody can sign with is not put in, and one that lies there is not signed with', async () => {
+  const privateKey = new Uint8Array(32).fill(7);
+  const pair = { privateKey, publicKey: crypto.ed25519.publicKey(privateKey) };
+  const careless = { ...crypto, ed25519: { ...crypto.ed25519, generate: () => pair } };
+  await expect(replica({ crypto: careless })).rejects.toThrow('everybody can sign with');
+  const keys = await replica();
+  await database.query({ text: 'UPDATE keys SET public_key = $1', values: [pair.publicKey] });
+  const { privateKey: own, publicKey } = keys.signer;
+  const sealed = sealRandom(crypto, secretKey, pair.publicKey, own);
+  await database.query({ text: 'UPDATE keys SET private_sealed = $1', values: [sealed] });
+  await expect(replica()).rejects.toThrow('everybody can sign with');
+  expect(publicKey).not.toEqual(pair.publicKey);
 });
 
 test('two homeservers have different keys, and no private key lies in clear', async () => {

@@ -1,4 +1,5 @@
 import { assert } from '@roost/core/assert';
+import { CannotStart } from '@roost/core/cannot-start';
 import { equal } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import type { Domain } from '@roost/core/ids';
@@ -17,6 +18,7 @@ import {
   replacementKey,
   signingKey,
 } from '@roost/federation/keys';
+import { isKnownKey } from '@roost/federation/known-keys';
 import { printEndpoint } from '@roost/federation/peer-domain';
 import type { Database } from '@roost/postgres/database';
 import type { Executor } from '@roost/postgres/executor';
@@ -118,13 +120,14 @@ export class OwnKeys {
   async #change(
     make: (keys: readonly OwnKey[], nowMs: number) => OwnKey | undefined,
   ): Promise<void> {
-    const { clock, database } = this.#ports;
+    const { clock, crypto, database } = this.#ports;
     const found = await database.transaction(async (tx) => {
       await store.lockKeys(tx);
       const [keys, nowMs] = [await this.#read(tx), clock.now()];
       const made = make(keys, nowMs);
       if (made !== undefined) await store.addKey(tx, this.#seal(made));
       const all = made === undefined ? keys : [...keys, made];
+      assertOwn(crypto, all);
       return { keys: all, directory: await this.#publish(tx, all, nowMs) };
     });
     this.#keys = found.keys;
@@ -160,6 +163,17 @@ export class OwnKeys {
     assert(privateKey !== undefined, 'the federation keys open with the secret of this service');
     return privateKey;
   }
+}
+
+/** A key that came from elsewhere than our own randomness, as from an example, signs nothing. */
+function assertOwn(crypto: Crypto, keys: readonly OwnKey[]): void {
+  const isKnown = ({ publicKey, revokedAt }: OwnKey): boolean =>
+    revokedAt === undefined && isKnownKey(crypto, publicKey);
+  if (!keys.some(isKnown)) return;
+  throw new CannotStart(
+    'the database holds a federation key that everybody can sign with: it was not drawn by this service; ' +
+      'restore the one that was, or begin with an empty database',
+  );
 }
 
 /** Who vouches for the next: the newest that was not revoked, as nobody follows from one that was. */
