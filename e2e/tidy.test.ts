@@ -92,9 +92,9 @@ const allowed: Record<string, { readonly ours: string; readonly doors: string }>
   },
   'services/chat': { ours: 'client core', doors: '' },
   'services/ctl': {
-    // Of the bus only who may do what in NATS.
-    ours: 'bus core proto rpc service',
-    doors: '@peculiar/x509 reflect-metadata zod',
+    // Of the bus only who may do what in NATS, of libs/federation only how its record is checked.
+    ours: 'bus core crypto federation postgres proto rpc service',
+    doors: '@peculiar/x509 commander reflect-metadata zod',
   },
   'services/probe': { ours: 'client core proto rpc service', doors: 'zod' },
   'services/edge': { ours: 'core proto rpc service', doors: 'zod' },
