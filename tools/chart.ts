@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 
+import { federationOffences } from './chart/federation.ts';
 import { fetchTool } from './chart/helm.ts';
 import { monitoringOffences } from './chart/monitoring.ts';
 import { offences } from './chart/pods.ts';
@@ -45,6 +46,10 @@ for (const profile of PROFILES) {
   );
 }
 
+report(
+  'federation is there where it is wanted',
+  federationOffences(rendered.small.resources, rendered.medium.resources),
+);
 report('every value that is used is declared', undeclared(declared));
 report(
   'every value has a comment',

@@ -3,7 +3,7 @@ import type { Resource } from './render.ts';
 interface Peer {
   readonly podSelector?: { readonly matchLabels?: Readonly<Record<string, string>> };
   readonly namespaceSelector?: object;
-  readonly ipBlock?: object;
+  readonly ipBlock?: { readonly cidr: string; readonly except?: readonly string[] };
 }
 
 interface Policy {
@@ -26,6 +26,12 @@ const APART = [
   ['as', 'qs'],
   ['as', 'ds'],
 ] as const;
+
+/** Who may leave the cluster, and at which ports. */
+const ABROAD: Readonly<Record<string, readonly number[] | 'any'>> = {
+  qs: [443],
+  'federation-gateway': 'any',
+};
 
 /** What the policies let through that they must not. */
 export function policyOffences(resources: readonly Resource[]): string[] {
@@ -53,7 +59,32 @@ export function policyOffences(resources: readonly Resource[]): string[] {
       }
     }
   }
+  for (const { podSelector, egress = [] } of policies) {
+    const role = podSelector.matchLabels?.[ROLE];
+    if (role !== undefined) said.push(...egress.flatMap((rule) => abroad(role, rule)));
+  }
+  // Whoever takes it over has nothing but what other homeservers have anyway.
+  for (const service of ['as', 'aas', 'qs', 'ds']) {
+    if (of('federation-edge').some(({ egress = [] }) => isOpenTo(egress, 'to', service, [7443]))) {
+      said.push(`federation-edge may go to ${service}`);
+    }
+  }
   return said;
+}
+
+/** A rule by which somebody reaches what is not in the cluster, and has no business there. */
+function abroad(role: string, { to = [], ports }: Rule): string[] {
+  const open = to.filter(({ ipBlock }) => ipBlock?.cidr === '0.0.0.0/0');
+  if (open.length === 0) return [];
+  const may = ABROAD[role];
+  if (may === undefined) return [`${role} may leave the cluster`];
+  const isBounded =
+    may === 'any' || (ports ?? [{ port: 0 }]).every(({ port }) => may.includes(Number(port)));
+  const isPublic = open.every(({ ipBlock }) => ipBlock?.except?.includes('10.0.0.0/8') === true);
+  return [
+    ...(isBounded ? [] : [`${role} may leave the cluster at any port`]),
+    ...(isPublic || role === 'qs' ? [] : [`${role} may go to private addresses`]),
+  ];
 }
 
 function isOpenTo(
