@@ -28,14 +28,23 @@ export async function readMessage(body: Readable, bytesMax: number): Promise<Uin
 /** The messages of a body, as they come in. */
 export async function* messagesIn(body: Readable, bytesMax: number): AsyncGenerator<Uint8Array> {
   const deframer = new Deframer(bytesMax);
-  // Leaving the loop early must not destroy the stream: the refusal still goes out over it.
-  for await (const chunk of body.iterator({ destroyOnReturn: false })) {
+  for await (const chunk of chunksOf(body)) {
     for (const each of deframer.push(bytesOf(chunk))) {
       if (each.kind === 'trailers') throw notOneMessage();
       yield each.bytes;
     }
   }
   if (deframer.pending > 0) throw notOneMessage();
+}
+
+/** As they come in; a body that breaks off is the caller's doing, whatever Node calls it. */
+async function* chunksOf(body: Readable): AsyncGenerator<unknown> {
+  try {
+    // Leaving the loop early must not destroy the stream: the refusal still goes out over it.
+    for await (const chunk of body.iterator({ destroyOnReturn: false })) yield chunk;
+  } catch (error) {
+    throw new Failure('UNAVAILABLE', 'the request did not come whole', {}, error);
+  }
 }
 
 /** A chunk of Node as plain bytes: a Buffer's `slice` does not copy, and equals no Uint8Array. */

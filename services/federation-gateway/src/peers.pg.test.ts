@@ -64,6 +64,22 @@ test('a peer is looked for once, by all replicas and callers together, and kept'
   expect(fetches).toBe(1);
 });
 
+test('one that shows what nobody published is looked for again, once a minute', async () => {
+  const peers = replica();
+  const isEnough = ({ directory }: { directory: { serial: bigint } }) => directory.serial > 1n;
+  await peers.find(peer);
+  for (let n = 0; n < 3; n++) {
+    expect(await peers.findSigner(peer, idOf(keys[0]!), isEnough)).toMatchObject({
+      directory: { serial: 1n },
+    });
+  }
+  expect(fetches).toBe(1);
+  clock.advance(MINUTE_MS);
+  expect(await peers.findSigner(peer, idOf(keys[0]!), isEnough)).toMatchObject({
+    directory: { serial: 2n },
+  });
+});
+
 test('it is looked for again at half of its time, and what is known lasts while it is away', async () => {
   const peers = replica();
   await peers.find(peer);
