@@ -72,7 +72,7 @@ export class Running {
       refused: (refusal) => refused(this.core, refusal),
       reachable: (isReachable) => this.#reachable(isReachable),
       // Where one of them gets through again, others need not wait.
-      peerAway: (lane, domain) => void (peersAway.note(lane, domain) && lanes.hurry()),
+      peerAway: (lane, peer) => void (peersAway.note(lane, peer) && lanes.hurry()),
       report,
     });
     const common = { ledger, crypto, clock, caller, trust, lanes, report };

@@ -167,7 +167,7 @@ export class Carriage {
     );
     this.#ports.events.dispatched(events.length, performance.now() - began);
     const answer = decodeBusAnswer(answered);
-    await noteGone(this.#ports, this.#home, answer.gone);
+    await noteGone(this.#ports, { home: this.#home, owner: load.destination }, answer.gone);
     // Another hub's groups are none of ours, whatever the receiver says.
     const ours = answer.marks.filter(({ groupId }) => groupId.domain === this.#home);
     return new Map(ours.map(({ groupId, mark }) => [groupId.uuid, mark]));

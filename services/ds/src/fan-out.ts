@@ -46,12 +46,12 @@ export interface PartitionsToCarry {
   readonly away: ReadonlySet<number>;
 }
 
-/** How a handle is noted where its key is not at hand. */
-export function handleDigest(
+/** How a queue is noted where its key is not at hand: the handle, and whose homeserver it belongs to. */
+export function queueDigest(
   { crypto, transportKey }: Pick<FanOutKeys, 'crypto' | 'transportKey'>,
-  handle: Uint8Array,
+  { domain, handle }: Pick<QueueConfig, 'domain' | 'handle'>,
 ): Uint8Array<ArrayBuffer> {
-  return crypto.hmacSha256(transportKey, concat(HANDLE_LABEL, handle));
+  return crypto.hmacSha256(transportKey, concat(HANDLE_LABEL, handle, utf8(domain)));
 }
 
 /** All members but the sender: its siblings hear of it like everybody else. */

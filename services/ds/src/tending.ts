@@ -20,7 +20,7 @@ import { dueRemovals, isAnybodyAway } from './domain/due.ts';
 import { participantsOf } from './domain/roster.ts';
 import type { Roster } from './domain/roster.ts';
 import type { Ear } from './ear.ts';
-import { handleDigest } from './fan-out.ts';
+import { queueDigest } from './fan-out.ts';
 import { deleteDeadQueues, findDeadQueues } from './store/dead-queues.ts';
 import type { GroupRow } from './store/groups.ts';
 
@@ -124,7 +124,7 @@ async function deadLeaves(
   const dead = new Set<number>();
   const named = new Set<string>();
   for (const { leafIndex, queue } of roster.members) {
-    const name = toHex(handleDigest(keys, queue.handle));
+    const name = toHex(queueDigest(keys, queue));
     if (!noted.has(name)) continue;
     dead.add(leafIndex);
     named.add(name);

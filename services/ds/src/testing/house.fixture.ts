@@ -2,10 +2,11 @@ import type { Domain } from '@roost/core/ids';
 import { parseDomain } from '@roost/core/ids';
 import { nodeCrypto } from '@roost/crypto/node';
 import { MemoryBell } from '@roost/bus/memory';
-import type { Bell } from '@roost/bus/ports';
+import type { Bell, Bus } from '@roost/bus/ports';
 import type { Database } from '@roost/postgres/database';
 import { DeliveryServiceDefinition } from '@roost/proto/roost/delivery/v1/delivery';
 import { clientOf, connect } from '@roost/rpc/client';
+import type { Forward } from '@roost/rpc/destination';
 import type { Client } from '@roost/rpc/client';
 import { serve } from '@roost/rpc/server';
 import type { ServiceBinding } from '@roost/rpc/service';
@@ -39,6 +40,8 @@ export interface HouseOptions {
   readonly dispatch?: Partial<DispatchConfig>;
   readonly suites?: readonly number[];
   readonly roomPolicies?: DsConfig['roomPolicies'];
+  /** What lets in members of other homeservers. */
+  readonly federation?: { readonly forward: Forward; readonly federationBus: Bus };
 }
 
 /** A DS over a real database and a real gRPC port, and a receiver behind its bus. */
@@ -83,6 +86,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     transportKey: receiver.transportKey,
     incarnation,
     hubKey,
+    ...options.federation,
     ...(faults === undefined ? {} : { faults }),
   });
   stack.defer(async () => await ds.close());

@@ -33,6 +33,8 @@ export class TestReceiver implements Bus {
   readonly gone = new Set<string>();
   /** What arrived, over all queues. */
   readonly arrivals: { id: Uuid; handle: string; event: GroupEvent }[] = [];
+  /** What it says besides of queues that are gone, true or not. */
+  readonly claims: { groupId: GroupId; handle: Uint8Array }[] = [];
   #late: Uint8Array[] = [];
   #gone: { groupId: GroupId; handle: Uint8Array }[] = [];
 
@@ -69,7 +71,7 @@ export class TestReceiver implements Bus {
     const groups = new Map(events.map(({ groupId }) => [groupId.uuid, groupId]));
     for (const event of events) this.#take(event);
     const marks = [...groups].map(([id, groupId]) => ({ groupId, mark: this.markOf(id) }));
-    const gone = this.#gone.splice(0);
+    const gone = [...this.#gone.splice(0), ...this.claims];
     return encodeBusAnswer({ marks, gone });
   }
 

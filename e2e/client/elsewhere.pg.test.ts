@@ -1,0 +1,148 @@
+// Two homeservers, and clients each of which speaks with its own alone: what people do with those of the other.
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Failure } from '@roost/core/failure';
+import type { Person } from '@roost/e2e/person';
+import { connectPeople, TwoHomes } from './elsewhere.fixture.ts';
+
+let homes: TwoHomes;
+let alice: Person;
+let anna: Person;
+let bob: Person;
+let dm: string;
+
+beforeAll(async () => {
+  homes = await TwoHomes.open();
+  [alice, anna, bob] = await Promise.all([
+    homes.come('alice', homes.a),
+    homes.come('anna', homes.a),
+    homes.come('bob', homes.b),
+  ]);
+  dm = await connectPeople(alice, bob);
+  await connectPeople(bob, anna);
+});
+afterAll(async () => {
+  await Promise.all([alice, anna, bob].map(async (each) => each[Symbol.asyncDispose]()));
+  await homes[Symbol.asyncDispose]();
+});
+
+test('two of two homeservers talk both ways, whoever asked, and compare the same digits', async () => {
+  expect(dm.endsWith('@a.example')).toBe(true);
+  await bob.client.send(dm, 'hello alice');
+  expect((await alice.hears('hello alice')).sender).toBe('bob@b.example');
+  await alice.client.send(dm, 'hello bob');
+  expect((await bob.hears('hello bob')).sender).toBe('alice@a.example');
+  expect(alice.client.fingerprint('bob@b.example')).toBe(bob.client.fingerprint('alice@a.example'));
+  expect(alice.client.chat(dm)?.name).toBe('bob@b.example');
+
+  const theirs = await bob.client.connect('anna@a.example');
+  expect(theirs.endsWith('@b.example')).toBe(true);
+  await anna.client.send(theirs, 'by your hub');
+  expect((await bob.hears('by your hub')).sender).toBe('anna@a.example');
+});
+
+test('a group of people of both is changed by all of them, and nobody is in it who was removed', async () => {
+  await connectPeople(alice, anna);
+  const chat = await alice.client.createGroup('Both', ['bob@b.example', 'anna']);
+  expect((await bob.until('joined')).by).toBe('alice@a.example');
+  await anna.until('joined');
+  await bob.client.send(chat, 'from elsewhere');
+  await Promise.all([alice.hears('from elsewhere'), anna.hears('from elsewhere')]);
+  await bob.client.setTitle(chat, 'Both of us');
+  await Promise.all([alice.until('title'), anna.until('title')]);
+  await anna.client.send(chat, 'to all');
+  await Promise.all([alice.hears('to all'), bob.hears('to all')]);
+  const names = bob.client.members(chat).map(({ name }) => name);
+  expect(names.toSorted()).toEqual(['alice@a.example', 'anna@a.example', 'bob@b.example']);
+
+  await alice.client.remove(chat, 'bob@b.example');
+  expect((await bob.until('gone')).by).toBe('alice@a.example');
+  await expect(bob.client.send(chat, 'still there?')).rejects.toThrow('not in this chat');
+  await alice.client.add(chat, ['bob@b.example']);
+  await bob.until('joined', ({ title }) => title === 'Both of us');
+  await alice.client.send(chat, 'welcome back');
+  await bob.hears('welcome back');
+  await bob.client.leave(chat);
+  await alice.until('left', ({ name }) => name === 'bob@b.example');
+  await anna.until('left');
+});
+
+test('what is silenced does not come, nobody can tell, and the log of the other hub leads back', async () => {
+  // What comes to Bella comes to Bob's homeserver at the same moment.
+  await using bella = await homes.come('bella', homes.b);
+  await connectPeople(alice, bella);
+  const chat = await alice.client.createGroup('Loud', ['bob@b.example', 'bella@b.example']);
+  await bob.until('joined', ({ title }) => title === 'Loud');
+  await bob.client.silence(chat);
+  await alice.client.send(chat, 'not heard');
+  await alice.client.setTitle(chat, 'Louder');
+  await bella.hears('not heard');
+  await bella.until('title');
+  await bob.client.unsilence(chat);
+  await alice.client.send(chat, 'heard again');
+  await bob.hears('heard again');
+  expect(bob.texts()).not.toContain('not heard');
+  expect(bob.client.chat(chat)?.name).toBe('Louder');
+});
+
+test('public rooms of the other homeserver are found and entered there', async () => {
+  const chat = await alice.client.rooms.createPublicRoom('Tea at A');
+  expect(await bob.client.rooms.find('tea')).toEqual([]);
+  const [room] = await bob.client.rooms.find('tea', 'a.example');
+  if (room === undefined) throw new Error('the room is found');
+  expect(await bob.client.rooms.join(room)).toBe(chat);
+  await alice.until('entered', ({ name }) => name === 'bob@b.example');
+  await bob.client.send(chat, 'a cup');
+  await alice.hears('a cup');
+  await alice.client.send(chat, 'milk?');
+  await bob.hears('milk?');
+});
+
+test('a request from elsewhere is rejected, and who is blocked is heard of no more', async () => {
+  await using boris = await homes.come('boris', homes.b);
+  await boris.client.connect('alice@a.example');
+  await alice.until('request', ({ name }) => name === 'boris@b.example');
+  await alice.client.reject('boris@b.example');
+  await boris.until('rejected', ({ name }) => name === 'alice@a.example');
+
+  await bob.client.block('alice@a.example');
+  await alice.client.send(dm, 'nobody hears this');
+  await homes.delivered(homes.a);
+  // Blocked people cannot add either: what opens our KeyPackages to them is gone.
+  const adding = alice.client.createGroup('Blocked', ['bob@b.example']);
+  await expect(adding).rejects.toBeInstanceOf(Failure);
+  await bob.client.unblock('alice@a.example');
+  await alice.client.send(dm, 'heard');
+  await bob.hears('heard');
+  expect(bob.texts()).not.toContain('nobody hears this');
+});
+
+test('names that nobody has, and homeservers that are not there, are refused or waited for by name', async () => {
+  await expect(alice.client.connect('nobody@b.example')).rejects.toMatchObject({
+    reason: 'USER_UNKNOWN',
+  });
+  await expect(alice.client.connect('bob@bad_domain')).rejects.toMatchObject({
+    reason: 'MALFORMED',
+  });
+  const waiting = alice.client.connect('somebody@nowhere.example');
+  waiting.catch(() => undefined);
+  await alice.until('peer-away', ({ domain }) => domain === 'nowhere.example');
+  // Nothing else waits for it, and our own homeserver is not taken for away.
+  await alice.client.send(dm, 'meanwhile');
+  await bob.hears('meanwhile');
+  expect(alice.events.map(({ kind }) => kind)).not.toContain('away');
+});
+
+test('what is for a homeserver that is away waits, and goes on when it is back', async () => {
+  await homes.b.stop();
+  await (
+    await alice.client.send(dm, 'while you were away')
+  ).sent;
+  await using adam = await homes.come('adam', homes.a);
+  const connecting = adam.client.connect('bob@b.example');
+  await adam.until('peer-away', ({ domain }) => domain === 'b.example');
+  await homes.b.start();
+  await bob.hears('while you were away');
+  await connecting;
+  await bob.until('request', ({ name }) => name === 'adam@a.example');
+  await adam.until('peer-back', ({ domain }) => domain === 'b.example');
+});
