@@ -10,7 +10,7 @@ import { type DsPorts, openDs } from '@roost/ds/service';
 import { AuthenticationInternalServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
 import { LimitInternalServiceDefinition } from '@roost/proto/roost/tokens/v1/limits';
 import { TokenInternalServiceDefinition } from '@roost/proto/roost/tokens/v1/tokens';
-import { queueLimitsBy } from '@roost/qs/queue-limits';
+import { queueLimitsBy } from '@roost/qs/handlers/queue-limits';
 import { openQs } from '@roost/qs/service';
 import { WebPush, type WebPushOptions } from '@roost/qs/web-push';
 import { type Client, clientOf } from '@roost/rpc/call';

@@ -17,7 +17,7 @@ import {
   processVariables,
 } from '@roost/service/process-config';
 import { z } from 'zod';
-import { queueLimitsBy } from './queue-limits.ts';
+import { queueLimitsBy } from './handlers/queue-limits.ts';
 import { migrations, openQs } from './service.ts';
 import { WebPush } from './web-push.ts';
 
