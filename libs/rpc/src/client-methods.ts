@@ -1,6 +1,7 @@
 import { LimiterAway, type Rule } from '@roost/proto/roost/access/v1/access';
 import { AuthenticationServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
 import { DeliveryServiceDefinition } from '@roost/proto/roost/delivery/v1/delivery';
+import { PeerServiceDefinition } from '@roost/proto/roost/federation/v1/peer';
 import { QueueServiceDefinition } from '@roost/proto/roost/queue/v1/queue';
 import { TokenServiceDefinition } from '@roost/proto/roost/tokens/v1/tokens';
 
@@ -38,6 +39,11 @@ export const CLIENT_METHODS: ReadonlyMap<string, ClientMethod> = new Map(
       return [[path, clientMethod(path, rule, method)]];
     }),
   ),
+);
+
+/** The methods that other homeservers reach, by their exact paths, at the edge's listener for them. */
+export const PEER_PATHS: readonly string[] = Object.values(PeerServiceDefinition.methods).map(
+  (method) => pathOf(PeerServiceDefinition, method),
 );
 
 function clientMethod(path: string, rule: Rule, definition: MethodDefinition): ClientMethod {

@@ -1,7 +1,7 @@
 import { tooManyCalls } from '@roost/rpc/address-limit';
 import { statusOf } from '@roost/rpc/status';
 
-import type { EdgeConfig } from './config.ts';
+import type { AddressCalls, EdgeConfig } from './config.ts';
 import { headersOf } from './refusals.ts';
 import { ADDRESS, MARK, STAGES } from './routes.ts';
 import { extension, type Json } from './typed.ts';
@@ -20,7 +20,7 @@ export function filtersOf(config: EdgeConfig): Json[] {
   return [
     extension('envoy.filters.http.cors', `${FILTERS}.cors.v3.Cors`),
     extension('envoy.filters.http.grpc_web', `${FILTERS}.grpc_web.v3.GrpcWeb`),
-    limitHere(config),
+    limitHere(config.addressCalls),
     limitEverywhere('passing'),
     limitEverywhere('refusing'),
     gate(),
@@ -31,7 +31,7 @@ export function filtersOf(config: EdgeConfig): Json[] {
 }
 
 /** A bucket for each address, in this edge's memory: a flood ends here. */
-function limitHere({ addressCalls: { capacity, perSecond } }: EdgeConfig): Json {
+export function limitHere({ capacity, perSecond }: AddressCalls): Json {
   const bucket = { max_tokens: capacity, tokens_per_fill: perSecond, fill_interval: '1s' };
   return extension(
     'envoy.filters.http.local_ratelimit',

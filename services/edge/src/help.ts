@@ -1,7 +1,7 @@
-export const HELP = `Usage: node services/edge/src/main.ts [print [<file>] | drain | guard | --help]
+export const HELP = `Usage: node services/edge/src/main.ts [print [federation] [<file>] | drain | guard | --help]
 
 print   writes the configuration of Envoy, from the rules of all methods and from the environment (the default),
-        into a file where one is named
+        into a file where one is named; print federation: of an Envoy for other homeservers alone
 drain   tells the Envoy beside it to let go, and waits until its calls have ended: before it is stopped
 guard   stays beside an Envoy: drains it when it is told to stop itself (SIGTERM), and when certificates change
         drains and ends it, so that whoever started it starts it anew
@@ -14,6 +14,18 @@ ROOST_TLS_CERT, ROOST_TLS_KEY   PEM files of the identity "edge"
 ROOST_GATE_CERT, ROOST_GATE_KEY PEM files of the identity "gate", which asks the AAS about tokens
 ROOST_AS_ADDRESS, ROOST_AAS_ADDRESS, ROOST_QS_ADDRESS, ROOST_DS_ADDRESS
                                 host:port of the services, several separated by commas; a name may have many addresses
+ROOST_DIRECTORY_ADDRESS         host:port where the gateway tells its directory (ROOST_DIRECTORY_LISTEN): answered at
+                                /.well-known/roost-federation, which other homeservers ask for at port 443 (none)
+ROOST_FEDERATION_LISTEN         host:port where other homeservers come in (none; needed by print federation), and then
+ROOST_FEDERATION_CERT, ROOST_FEDERATION_KEY
+                                PEM files: the certificate for the home domain
+ROOST_FEDERATION_MTLS           off, preferred, required: but for off they are asked for certificates, which the
+                                gateway judges (preferred)
+ROOST_PEER_CERT, ROOST_PEER_KEY PEM files of the identity "peer"
+ROOST_GATEWAY_ADDRESS           host:port of the gateway, as of the services
+ROOST_PEER_CONNECTIONS_MAX      connections of other homeservers (5000)
+ROOST_PEER_CALLS, ROOST_PEER_CALLS_PER_SECOND
+                                what one address of theirs may ask this edge for: at once (2000), and again (1000)
 ROOST_HEALTH_LISTEN             host:port of /livez, /readyz and /metrics
 ROOST_ADMIN_LISTEN              Envoy's admin port, on the loopback (127.0.0.1:9901)
 ROOST_ALLOWED_ORIGINS           origins of pages that may call, separated by commas (any)

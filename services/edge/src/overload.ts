@@ -1,10 +1,10 @@
-import type { EdgeConfig } from './config.ts';
+import type { CommonConfig } from './config.ts';
 import { extension, type Json } from './typed.ts';
 
 const MONITORS = 'envoy.extensions.resource_monitors';
 
 /** What the edge gives up, and in which order, when memory gets short; and how many connections it takes. */
-export function overloadOf({ heapMegabytes, connectionsMax }: EdgeConfig): Json {
+export function overloadOf({ heapMegabytes, connectionsMax }: CommonConfig): Json {
   return {
     refresh_interval: '0.25s',
     buffer_factory_config: { minimum_account_to_track_power_of_two: 20 },

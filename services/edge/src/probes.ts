@@ -1,4 +1,4 @@
-import type { EdgeConfig } from './config.ts';
+import type { CommonConfig } from './config.ts';
 import { endpoints } from './upstream.ts';
 import { extension, type Json, socketAddress } from './typed.ts';
 
@@ -9,7 +9,7 @@ const ADMIN = 'admin';
  * For Kubernetes and Prometheus, without TLS: /livez, /readyz (503 from the beginning of a drain on) and /metrics.
  * Whether services are there does not count: an edge that says so by itself is better than none.
  */
-export function probesOf({ healthListen }: EdgeConfig): Json {
+export function probesOf({ healthListen }: CommonConfig): Json {
   return {
     name: 'probes',
     address: socketAddress(healthListen),
@@ -56,7 +56,7 @@ const VIRTUAL_HOST = {
 };
 
 /** The only way to the admin port, and only to what reads. */
-export function adminOf({ adminListen }: EdgeConfig): Json {
+export function adminOf({ adminListen }: CommonConfig): Json {
   return {
     name: ADMIN,
     type: 'STATIC',

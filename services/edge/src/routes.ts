@@ -2,7 +2,7 @@ import { type ClientMethod, CLIENT_METHODS } from '@roost/rpc/client-methods';
 import { CORS_ALLOWED_HEADERS, CORS_EXPOSED_HEADERS, CORS_MAX_AGE_SECONDS } from '@roost/rpc/cors';
 import { HEALTH_PATH } from '@roost/rpc/health';
 
-import type { EdgeConfig } from './config.ts';
+import type { CommonConfig, EdgeConfig } from './config.ts';
 import { type Json, seconds, typed } from './typed.ts';
 
 /** Which of the limits over all edges a route's description of a call goes to. */
@@ -20,16 +20,17 @@ const SILENCE_MS = 75_000;
  * the answer of somebody who knows nothing. Paths are compared as they came: what is not normalised cannot be
  * understood in two ways.
  */
-export function routesOf({ allowedOrigins }: EdgeConfig) {
+export function routesOf(config: EdgeConfig) {
+  const methods = [...CLIENT_METHODS.values()].map(routeOf);
   return {
     name: 'edge',
     virtual_hosts: [
       {
         name: 'everything',
         domains: ['*'],
-        typed_per_filter_config: { 'envoy.filters.http.cors': cors(allowedOrigins) },
+        typed_per_filter_config: { 'envoy.filters.http.cors': cors(config.allowedOrigins) },
         request_headers_to_remove: NOT_FOR_SERVICES,
-        routes: [preflight(), ...[...CLIENT_METHODS.values()].map(routeOf), health(), nowhere()],
+        routes: [preflight(), ...methods, health(), ...directoryRoutes(config), nowhere()],
       },
     ],
   };
@@ -43,7 +44,7 @@ const UNTRACED = {
 };
 
 /** The token was for the gate; the rest would tell services about a person's device and address. */
-const NOT_FOR_SERVICES = [
+export const NOT_FOR_SERVICES = [
   'authorization',
   'cookie',
   'origin',
@@ -93,6 +94,27 @@ function health(): Json {
   };
 }
 
+/** Who this homeserver is, for others that look for it: the gateway tells it. */
+export function directoryRoutes({ directory }: CommonConfig): Json[] {
+  if (directory === undefined) return [];
+  return ['GET', 'HEAD'].map((method) => ({
+    name: 'directory',
+    match: {
+      path: DIRECTORY_PATH,
+      headers: [
+        { name: ':path', string_match: { exact: DIRECTORY_PATH } },
+        { name: ':method', string_match: { exact: method } },
+      ],
+    },
+    route: { cluster: 'directory', timeout: '5s', retry_policy: RETRIES },
+    metadata: COUNTED,
+    typed_per_filter_config: UNGATED,
+  }));
+}
+
+/** As others find it; `proto/roost/federation/v1/peer.proto`. */
+const DIRECTORY_PATH = '/.well-known/roost-federation';
+
 /**
  * What browsers ask before a call. The filter for it answers only where there is a route to somebody, and answers all
  * that look like this: nobody behind ever hears of one.
@@ -113,7 +135,7 @@ function preflight(): Json {
 }
 
 /** The local replies make METHOD_UNKNOWN of it, for who can read that. */
-function nowhere(): Json {
+export function nowhere(): Json {
   return {
     name: 'unknown',
     match: { prefix: '' },
@@ -129,7 +151,7 @@ function nowhere(): Json {
 }
 
 /** A call, and nothing that only resembles one: `path` alone would not look at what follows a `?`. */
-function call(path: string): Json {
+export function call(path: string): Json {
   return {
     path,
     headers: [
@@ -146,7 +168,7 @@ const CONTENT_TYPE = String.raw`application/grpc(-web)?(\+proto)?`;
  * Only what has certainly not been seen by a service is sent to another: the token is spent by then, and a service
  * may have done already what it did not answer.
  */
-const RETRIES: Json = {
+export const RETRIES: Json = {
   retry_on: 'connect-failure,refused-stream,reset-before-request',
   num_retries: 3,
   retry_back_off: { base_interval: '0.025s', max_interval: '0.25s' },
@@ -171,7 +193,7 @@ export const ADDRESS = {
   masked_remote_address: { v4_prefix_mask_len: 32, v6_prefix_mask_len: 64 },
 };
 
-const COUNTED = { filter_metadata: { roost: { [MARK]: 'yes' } } };
+export const COUNTED = { filter_metadata: { roost: { [MARK]: 'yes' } } };
 
 /** The AAS counts over all edges, and looks up the rule of the path. */
 function limitsOf({ path, passesUncounted }: ClientMethod): Json {

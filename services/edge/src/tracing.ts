@@ -1,11 +1,11 @@
-import type { EdgeConfig } from './config.ts';
+import type { CommonConfig } from './config.ts';
 import { discovery, endpoints } from './upstream.ts';
 import { type Json, typed } from './typed.ts';
 
 const CLUSTER = 'collector';
 
 /** Spans of the edge, where there is a collector to send them to. */
-export function tracingOf({ tracing }: EdgeConfig): Json {
+export function tracingOf({ tracing }: CommonConfig): Json {
   if (tracing === undefined) return undefined;
   const uri = new URL('v1/traces', withSlash(tracing.endpoint));
   return {
@@ -37,7 +37,7 @@ const UNTOLD = [
   'downstream_cluster',
 ];
 
-export function collectorOf({ tracing }: EdgeConfig): Json[] {
+export function collectorOf({ tracing }: CommonConfig): Json[] {
   if (tracing === undefined) return [];
   const { hostname, port } = tracing.endpoint;
   const address = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 80) };

@@ -1,30 +1,30 @@
 import { isIP } from 'node:net';
 import type { ListenAddress } from '@roost/service/config';
 
-import type { EdgeConfig, KeyFiles, ServiceName } from './config.ts';
+import type { CommonConfig, EdgeConfig, KeyFiles, ServiceName } from './config.ts';
 import { type Json, socketAddress, typed } from './typed.ts';
 
 /** The services, as the edge calls them for clients; and the AAS once more, as the gate asks it. */
 export function clustersOf(config: EdgeConfig): Json[] {
   const { services, edge, gate } = config;
   return [
-    cluster(config, { name: 'as', service: 'as', as: edge, addresses: services.as }),
-    cluster(config, { name: 'aas', service: 'aas', as: edge, addresses: services.aas }),
-    cluster(config, { name: 'qs', service: 'qs', as: edge, addresses: services.qs }),
-    cluster(config, { name: 'ds', service: 'ds', as: edge, addresses: services.ds }),
-    cluster(config, { name: 'gate', service: 'aas', as: gate, addresses: services.aas }),
+    clusterOf(config, { name: 'as', service: 'as', as: edge, addresses: services.as }),
+    clusterOf(config, { name: 'aas', service: 'aas', as: edge, addresses: services.aas }),
+    clusterOf(config, { name: 'qs', service: 'qs', as: edge, addresses: services.qs }),
+    clusterOf(config, { name: 'ds', service: 'ds', as: edge, addresses: services.ds }),
+    clusterOf(config, { name: 'gate', service: 'aas', as: gate, addresses: services.aas }),
   ];
 }
 
 interface Upstream {
   readonly name: string;
-  readonly service: ServiceName;
+  readonly service: ServiceName | 'federation-gateway';
   /** Who we are to it. */
   readonly as: KeyFiles;
   readonly addresses: readonly ListenAddress[];
 }
 
-function cluster(config: EdgeConfig, { name, service, as, addresses }: Upstream): Json {
+export function clusterOf(config: CommonConfig, { name, service, as, addresses }: Upstream): Json {
   return {
     name,
     ...discovery(addresses),
@@ -40,6 +40,20 @@ function cluster(config: EdgeConfig, { name, service, as, addresses }: Upstream)
     circuit_breakers: { thresholds: [{ ...ROOM, retry_budget: RETRY_BUDGET }] },
     outlier_detection: OUTLIERS,
   };
+}
+
+/** What the gateway tells without TLS, to us alone. */
+export function directoryOf({ directory }: CommonConfig): Json[] {
+  if (directory === undefined) return [];
+  return [
+    {
+      name: 'directory',
+      ...discovery(directory),
+      connect_timeout: '1s',
+      load_assignment: endpoints('directory', directory),
+      lb_policy: 'ROUND_ROBIN',
+    },
+  ];
 }
 
 /** Names are asked for over and over, and each may have many addresses; literals need no asking. */
@@ -65,8 +79,8 @@ export function endpoints(name: string, addresses: readonly ListenAddress[]) {
 
 /** We show who we are, and ask who they are: the service by its name, not the host. */
 function mutualTls(
-  { domain, ca }: EdgeConfig,
-  service: ServiceName,
+  { domain, ca }: CommonConfig,
+  service: Upstream['service'],
   { cert, key }: KeyFiles,
 ): Json {
   const identity = { san_type: 'URI', matcher: { exact: `spiffe://${domain}/${service}` } };
