@@ -69,15 +69,17 @@ function namesOf(destination: string): Way['names'] {
 }
 
 /** An empty request, but for where it goes. */
+// oxlint-disable-next-line max-params -- what it names, where that is, and what else it says
 export function requestOf(
   { definition, rule }: Pick<ClientMethod, 'definition' | 'rule'>,
   group: Group,
   at: string,
+  fields: Readonly<Record<string, unknown>> = {},
 ): Uint8Array {
   const field = rule.destination.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
   const empty = definition.requestType.decode(NOTHING) as Record<string, unknown>;
   const value = /name$/i.test(field) ? `bob@${at}` : /domain$/i.test(field) ? at : group;
-  return encodeWith(definition.requestType, { ...empty, [field]: value });
+  return encodeWith(definition.requestType, { ...empty, ...fields, [field]: value });
 }
 
 function sayDelivery(between: Between, at = between.source): Said {
@@ -99,7 +101,7 @@ export function fanOutOf(text: string): Uint8Array {
   return encodeFanOut({ recipients, groupEvent: utf8(text) });
 }
 
-function wordsOf(between: Between, method: string, groupTag: Uint8Array): Said['words'] {
+export function wordsOf(between: Between, method: string, groupTag: Uint8Array): Said['words'] {
   const createdMs = Date.now();
   return {
     ...{ source: between.source, destination: between.destination, method, groupTag },
