@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@roost/client/client';
 import { assert } from '@roost/core/assert';
-import type { ProbeConfig } from './config.ts';
+import type { Home, ProbeConfig } from './config.ts';
 import { Heard } from './heard.ts';
 import { registerUsers } from './users.ts';
 
@@ -13,20 +13,28 @@ type Say = (line: string) => void;
 export interface Side {
   readonly client: Client;
   readonly heard: Heard;
+  /** The name by which the other one knows this one. */
+  readonly name: string;
 }
 
-/** Two users who have never met write to each other, in a conversation and in a group. */
+/** Two users who have never met write to each other, in a conversation and in a group; from two homeservers where there are two. */
 export async function tellStory(config: ProbeConfig, say: Say): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'roost-probe-'));
   await using ends = new AsyncDisposableStack();
   ends.defer(async () => await rm(folder, { recursive: true, force: true }));
-  const users = await registerUsers({ config, folder, count: 2 });
-  const sides = users
-    .map((user) => ends.use(user))
-    .map(({ client }) => ({ client, heard: new Heard(client) }));
-  const [alice, bob] = sides;
-  assert(alice !== undefined && bob !== undefined, 'there are two');
-  say('two users are registered, and have drawn tokens');
+  const come = async (home: Home, name: string): Promise<Side> => {
+    const registering = { config: home, folder: join(folder, name), count: 1 };
+    const [user] = await registerUsers(registering);
+    assert(user !== undefined, 'one was asked for');
+    const { client } = ends.use(user);
+    const isElsewhere = config.peer !== undefined;
+    const full = isElsewhere ? `${client.userName}@${home.domain}` : client.userName;
+    return { client, heard: new Heard(client), name: full };
+  };
+  const alice = await come(config, 'alice');
+  const bob = await come(config.peer ?? config, 'bob');
+  const at = config.peer === undefined ? '' : `, at ${config.domain} and ${config.peer.domain}`;
+  say(`two users are registered, and have drawn tokens${at}`);
 
   const dialogue = await acquaint(alice, bob);
   say('they are connected');
@@ -36,7 +44,7 @@ export async function tellStory(config: ProbeConfig, say: Say): Promise<void> {
   await alice.heard.hears('message', ({ text }) => text === 'hello yourself');
   say('each has heard the other');
 
-  const group = await alice.client.createGroup('probe', [bob.client.userName]);
+  const group = await alice.client.createGroup('probe', [bob.name]);
   const joined = await bob.heard.hears('joined', () => true);
   await alice.client.send(group, 'in a group');
   await bob.heard.hears(
@@ -49,9 +57,9 @@ export async function tellStory(config: ProbeConfig, say: Say): Promise<void> {
 
 /** Makes two who have never met able to write to each other; returns the chat of the first. */
 export async function acquaint(first: Side, second: Side): Promise<string> {
-  const chat = await first.client.connect(second.client.userName);
-  await second.heard.hears('request', ({ name }) => name === first.client.userName);
-  await second.client.accept(first.client.userName);
-  await first.heard.hears('connected', ({ name }) => name === second.client.userName);
+  const chat = await first.client.connect(second.name);
+  await second.heard.hears('request', ({ name }) => name === first.name);
+  await second.client.accept(first.name);
+  await first.heard.hears('connected', ({ name }) => name === second.name);
   return chat;
 }

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { openNodeClient, type NodeClient } from '@roost/client/node/open';
 import { AuthenticationAdminServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
 import { clientOf, connectPeer } from '@roost/rpc/client';
-import type { ProbeConfig } from './config.ts';
+import type { Home } from './config.ts';
 
 export interface Registering {
-  readonly config: ProbeConfig;
+  readonly config: Home;
   readonly folder: string;
   readonly count: number;
   readonly report?: (error: unknown) => void;
@@ -35,7 +35,7 @@ export async function registerUsers(registering: Registering): Promise<NodeClien
 }
 
 /** None where nobody asks for codes. */
-async function inviteCodes({ authentication, operator, domain }: ProbeConfig, count: number) {
+async function inviteCodes({ authentication, operator, domain }: Home, count: number) {
   if (authentication === undefined || operator === undefined) return undefined;
   const tls = {
     cert: await readFile(operator.cert, 'utf8'),
