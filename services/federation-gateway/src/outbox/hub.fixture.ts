@@ -76,11 +76,9 @@ export class TestHub {
   }
 
   async tellHeads(bus: MemoryBus): Promise<void> {
-    const events = [...this.rows.values()].map(
-      ({ groupId, head }): BusEvent => ({
-        ...{ kind: 'head', groupId, number: head, prev: firstPair, sealed: NOTHING },
-      }),
-    );
+    const events = [...this.rows.values()].map(({ groupId, head }): BusEvent => ({
+      ...{ kind: 'head', groupId, number: head, prev: firstPair, sealed: NOTHING },
+    }));
     await this.#send(bus, events, true);
   }
 
