@@ -38,7 +38,7 @@ export async function* messagesIn(body: Readable, bytesMax: number): AsyncGenera
 }
 
 /** As they come in; a body that breaks off is the caller's doing, whatever Node calls it. */
-async function* chunksOf(body: Readable): AsyncGenerator<unknown> {
+async function* chunksOf(body: Readable): AsyncGenerator {
   try {
     // Leaving the loop early must not destroy the stream: the refusal still goes out over it.
     for await (const chunk of body.iterator({ destroyOnReturn: false })) yield chunk;

@@ -44,6 +44,8 @@ export interface PeersPorts {
 const SEARCH_EVERY_MS = MINUTE_MS;
 /** So many at once: whoever makes up names waits for the others who do. */
 const SEARCHES_MAX = 16;
+/** Directories that are kept decoded. */
+const DECODED_MAX = 512;
 /** How long another replica's look may take. */
 const OTHERS_MS = 100;
 const OTHERS_TRIES = 60;
@@ -55,6 +57,10 @@ const OTHERS_TRIES = 60;
 export class Peers {
   readonly #ports: PeersPorts;
   readonly #searches = new Map<Domain, Promise<store.StoredPeer>>();
+  readonly #decoded = new Map<
+    Domain,
+    { readonly contentHash: Uint8Array; readonly directory: Directory }
+  >();
 
   constructor(ports: PeersPorts) {
     this.#ports = ports;
@@ -206,10 +212,22 @@ export class Peers {
   }
 
   #peerOf(domain: Domain, { signed, trust, firstMetMs }: store.StoredPeer): Peer {
-    const { crypto, home, protocol } = this.#ports;
-    const { directory } = readDirectory(crypto, signed);
+    const { home, protocol } = this.#ports;
+    const directory = this.#decode(domain, signed, trust.contentHash);
     const version = commonVersion({ domain: home, protocol }, directory);
     return { domain, directory, version, keys: trust.keys, firstMetMs };
+  }
+
+  /** One content has one meaning; with all the keys that it may hold, reading it costs more than a signature. */
+  #decode(domain: Domain, signed: Uint8Array, contentHash: Uint8Array): Directory {
+    const kept = this.#decoded.get(domain);
+    this.#decoded.delete(domain);
+    const isKept = kept !== undefined && equal(kept.contentHash, contentHash);
+    const read = isKept ? kept : { contentHash, ...readDirectory(this.#ports.crypto, signed) };
+    this.#decoded.set(domain, { contentHash, directory: read.directory });
+    const [eldest] = this.#decoded.keys();
+    if (this.#decoded.size > DECODED_MAX && eldest !== undefined) this.#decoded.delete(eldest);
+    return read.directory;
   }
 }
 
