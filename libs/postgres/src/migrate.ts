@@ -107,6 +107,12 @@ async function migrateOnce(tx: Executor, migrations: readonly Migration[]): Prom
              applied_at timestamptz NOT NULL DEFAULT now()
            )`,
   });
+  await tx.query({
+    text: `CREATE TABLE IF NOT EXISTS incarnations (
+             incarnation bigint NOT NULL CHECK (incarnation > 0),
+             is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only)
+           )`,
+  });
   const applied = await tx.query<{ name: string; sha256: string }>({
     text: 'SELECT name, sha256 FROM migrations ORDER BY name',
   });

@@ -27,6 +27,7 @@ export const processVariables = {
   ROOST_SECRETS: path,
   ROOST_LOG_LEVEL: level.default('info'),
   ROOST_DRAIN_MS: integer(0, 600_000).default(5_000),
+  ROOST_INCARNATION: integer(1, 2 ** 32 - 1).default(1),
 };
 
 const schema = z.object(processVariables);
@@ -41,6 +42,7 @@ export function processConfig(read: z.output<typeof schema>): ProcessConfig {
     secrets: read.ROOST_SECRETS,
     logLevel: read.ROOST_LOG_LEVEL,
     drainMs: read.ROOST_DRAIN_MS,
+    incarnation: read.ROOST_INCARNATION,
   };
 }
 

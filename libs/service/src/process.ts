@@ -80,8 +80,8 @@ async function serveProgram<
   await assertMigrated(database, program.migrations);
   await assertDomain(database, config.domain, { isFirst: false });
   const secret = async (purpose: string) => await readSecret(config.secrets, purpose);
-  const { domain } = config;
-  const basics = { domain, database, clock, crypto: nodeCrypto, log, tls, secret };
+  const { domain, incarnation } = config;
+  const basics = { domain, incarnation, database, clock, crypto: nodeCrypto, log, tls, secret };
   const connections = await program.connect(config, basics);
   for (const each of Object.values(connections)) stack.use(each);
 

@@ -20,6 +20,8 @@ export interface ProcessConfig {
   readonly logLevel: Level;
   /** How long the balancer in front gets to hear that this process stops, before it takes no more calls. */
   readonly drainMs: number;
+  /** Grows with each restored backup. */
+  readonly incarnation: number;
 }
 
 /** Something outside of the process that it can do without for a while: NATS, Redis, another service. */
@@ -40,6 +42,7 @@ export interface Means {
 /** What a service is made of in a process of its own. */
 export interface Basics extends Means {
   readonly domain: Domain;
+  readonly incarnation: number;
   readonly database: Database;
   readonly clock: Clock;
   readonly crypto: Crypto;

@@ -59,6 +59,11 @@ export function eventsOf(log: Log) {
         : 'the next keys issue from now on';
       log.warn({}, `the operator replaced the issuer keys: ${what}`);
     },
+    restored: () =>
+      log.warn(
+        {},
+        'the database was restored: all tokens that were drawn are void, allowances begin anew',
+      ),
     rotationFailed: (error: unknown) => {
       rotationFailures({});
       log.error({ error }, 'issuer keys were not rotated');

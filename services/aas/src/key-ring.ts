@@ -7,6 +7,7 @@ import type { Crypto } from '@roost/crypto/crypto';
 import { openSealed, sealRandom } from '@roost/crypto/sealed';
 import type { IssuerKey, TokenClass } from '@roost/identity/issuer-keys';
 import type { Database } from '@roost/postgres/database';
+import type { Executor } from '@roost/postgres/executor';
 import { exportIssuerKey, generateIssuerKey } from '@roost/tokens/node/issuer';
 import { importPublicKey } from '@roost/tokens/node/verifier';
 import { tokenKeyId as keyIdOf } from '@roost/tokens/token';
@@ -60,12 +61,10 @@ export class KeyRing implements AsyncDisposable {
     await this.#ports.database.transaction(async (tx) => {
       await store.lockRotation(tx);
       const now = this.#ports.clock.now();
+      if (isVoid) return await dropAllKeys(tx);
       for (const key of await store.findKeys(tx)) {
-        if (isVoid) await store.dropKey(tx, key.keyNumber);
-        else await store.moveWindow(tx, key.keyNumber, hastened(key, now));
+        await store.moveWindow(tx, key.keyNumber, hastened(key, now));
       }
-      // Who had drawn all of today's would stand there with nothing.
-      if (isVoid) await store.forgetAllowances(tx, store.EVERY_PERIOD);
     });
     await this.rotate();
   }
@@ -212,6 +211,13 @@ export class KeyRing implements AsyncDisposable {
       return { tokenKeyId, spki: drawn.publicKey, privateSealed };
     }
   }
+}
+
+/** All that was drawn is void; the next rotation makes keys. */
+export async function dropAllKeys(tx: Executor): Promise<void> {
+  for (const key of await store.findKeys(tx)) await store.dropKey(tx, key.keyNumber);
+  // Who had drawn all of today's would stand there with nothing.
+  await store.forgetAllowances(tx, store.EVERY_PERIOD);
 }
 
 type NewKey = Pick<store.StoredKey, 'tokenKeyId' | 'spki' | 'privateSealed'>;

@@ -89,7 +89,8 @@ export const program: ServiceProgram<Config, Connections> = {
   async open({ domain, quantities, exemptBucket }, basics, { redis, as }) {
     // One core is left to everything else.
     const issuerThreads = Math.max(1, Math.min(4, availableParallelism() - 1));
-    const config = { domain, quantities, exemptBucket, issuerThreads };
+    const { incarnation } = basics;
+    const config = { domain, quantities, exemptBucket, issuerThreads, incarnation };
     return await openAas(
       { ...config, secretKey: await basics.secret('aas') },
       {

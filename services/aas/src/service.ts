@@ -3,6 +3,7 @@ import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, sleep, type Clock } from '@roost
 import type { Crypto } from '@roost/crypto/crypto';
 import type { TokenClass } from '@roost/identity/issuer-keys';
 import type { Database } from '@roost/postgres/database';
+import { enterIncarnation } from '@roost/postgres/incarnation';
 import { AuthorizationDefinition } from '@roost/proto/envoy/service/auth/v3/external_auth';
 import { RateLimitServiceDefinition } from '@roost/proto/envoy/service/ratelimit/v3/rls';
 import type { AuthenticationInternalServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
@@ -25,7 +26,7 @@ import { Gate } from './gate.ts';
 import { tokenHandlers, tokenInternalHandlers } from './handlers/tokens.ts';
 import { tokenAdminHandlers } from './handlers/admin.ts';
 import { Issuance } from './issuance.ts';
-import { KeyRing } from './key-ring.ts';
+import { dropAllKeys, KeyRing } from './key-ring.ts';
 import { KeySets } from './key-sets.ts';
 import { classOf } from './rules.ts';
 import { Spender } from './spender.ts';
@@ -39,6 +40,8 @@ export interface AasConfig {
   readonly issuerThreads: number;
   /** 32 bytes: seals the issuer keys and hides the accounts. */
   readonly secretKey: Uint8Array;
+  /** From outside the database; grows with each restored backup. */
+  readonly incarnation?: number;
   /** What one address may ask for without a token, over all edges; `EXEMPT_BUCKET`. */
   readonly exemptBucket?: Bucket | undefined;
   /** What other homeservers may do; `FEDERATED_BUCKETS`. */
@@ -62,6 +65,11 @@ export async function openAas(config: AasConfig, ports: AasPorts) {
   const { domain, secretKey, quantities } = config;
   const { authentication, clock, crypto, database, limiter, log } = ports;
   const events = eventsOf(log);
+  const isRestored = await enterIncarnation(database, config.incarnation ?? 1, async (tx) => {
+    // Tokens that were spent after the backup would be good again.
+    await dropAllKeys(tx);
+  });
+  if (isRestored) events.restored();
   const ring = new KeyRing({ ...ports, secretKey, threads: config.issuerThreads });
   await ring.rotate();
 

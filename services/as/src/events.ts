@@ -31,6 +31,11 @@ export function eventsOf(log: Log) {
       log.warn({}, `the operator changed a user: ${change}`);
     },
     intermediateRotated: () => log.warn({}, 'the operator asked for a new intermediate'),
+    restored: () =>
+      log.warn(
+        {},
+        'the database was restored: invite codes that were open are void, queues go on behind a gap',
+      ),
     upkeepFailed: (error: unknown) => {
       upkeepFailures({});
       log.error({ error }, 'upkeep failed and is tried again');

@@ -51,7 +51,9 @@ export const program: ServiceProgram<Config, Connections> = {
   async open({ domain, registration }, basics, { nats, 'federation-gateway': gateway }) {
     const secretKey = await basics.secret('as');
     const bell = new NatsBell(nats, { service: 'as', secretKey });
-    const config = { domain, registration, directQueue: DIRECT_QUEUE_LIMITS, secretKey };
+    const { incarnation } = basics;
+    const limits = { directQueue: DIRECT_QUEUE_LIMITS };
+    const config = { domain, registration, incarnation, secretKey, ...limits };
     return await openAs(config, { ...basics, bell, forward: gateway?.forward });
   },
 };

@@ -5,6 +5,7 @@ import type { ClientId, Domain } from '@roost/core/ids';
 import { HOUR_MS, sleep, type Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Database } from '@roost/postgres/database';
+import { enterIncarnation } from '@roost/postgres/incarnation';
 import {
   AuthenticationAdminServiceDefinition,
   AuthenticationInternalServiceDefinition,
@@ -25,6 +26,7 @@ import { Signing } from './signing.ts';
 import { findClient } from './store/clients.ts';
 import { forgetMessageIds } from './store/direct-queues.ts';
 import { forgetNonces } from './store/nonces.ts';
+import { finalizeRestore } from './store/restored.ts';
 import { findPendingKey, forgetRegistrations } from './store/registrations.ts';
 
 export interface AsConfig {
@@ -33,6 +35,8 @@ export interface AsConfig {
   readonly directQueue: DirectQueueLimits;
   /** 32 bytes: seals the private keys at rest. */
   readonly secretKey: Uint8Array;
+  /** From outside the database; grows with each restored backup. */
+  readonly incarnation?: number;
 }
 
 export interface AsPorts {
@@ -55,6 +59,8 @@ export async function openAs(config: AsConfig, ports: AsPorts) {
   const { domain, secretKey, registration } = config;
   const { bell, clock, crypto, database, log, forward } = ports;
   const events = eventsOf(log);
+  const isRestored = await enterIncarnation(database, config.incarnation ?? 1, finalizeRestore);
+  if (isRestored) events.restored();
   const signing = new Signing({ clock, crypto, database, domain, secretKey });
   await signing.rotate();
 

@@ -31,8 +31,8 @@ export interface PlaceOptions {
 /** Where the operator says that it is, by options or, where none is given, by the environment. */
 export function placeOf(options: PlaceOptions, environment: Environment): Place {
   const { data, address, certificates, domain } = options;
-  const isNamed = [data, address, certificates, domain].some((each) => each !== undefined);
-  if (!isNamed) {
+  const isSaid = [data, address, certificates, domain].some((each) => each !== undefined);
+  if (!isSaid) {
     const told = placeIn(environment);
     return told === undefined ? { data: resolve(defaultHome(environment)) } : named(told);
   }

@@ -27,6 +27,7 @@ export interface DsEvents {
   readonly leasesFailed: (error: unknown) => void;
   /** Too much waits to be delivered, or not any more. */
   readonly outboxFull: (isFull: boolean) => void;
+  readonly restored: () => void;
 }
 
 export function dsEvents(log: Log): DsEvents {
@@ -77,6 +78,11 @@ export function dsEvents(log: Log): DsEvents {
       count.failures({ task: 'leases' });
       log.warn({ error }, 'leases were not prolonged; trying again');
     },
+    restored: () =>
+      log.warn(
+        {},
+        'the database was restored: members of groups that went on since come back by themselves',
+      ),
     outboxFull: (isFull) => {
       if (isFull) log.warn({}, 'the outbox is full: senders are asked to come back');
       else log.info({}, 'the outbox has room again');

@@ -2,6 +2,7 @@ import type { Bell, Bus } from '@roost/bus/ports';
 import type { Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Database } from '@roost/postgres/database';
+import { enterIncarnation } from '@roost/postgres/incarnation';
 import { DeliveryAdminServiceDefinition } from '@roost/proto/roost/delivery/v1/admin';
 import { DeliveryServiceDefinition } from '@roost/proto/roost/delivery/v1/delivery';
 import { allowSuites } from '@roost/mls/suite';
@@ -70,6 +71,9 @@ export async function openDs(config: DsConfig, ports: DsPorts): Promise<RunningD
   assert(incarnation >= 1 && incarnation < 2 ** 32, 'an incarnation is a 32-bit number from 1 on');
 
   const events = dsEvents(ports.log);
+  // Numbers of the outbox begin with it; groups go on by what their members find in the log.
+  const isRestored = await enterIncarnation(database, incarnation, async () => {});
+  if (isRestored) events.restored();
   const dispatcher = new Dispatcher(
     {
       ...{ database, bus, bell, crypto, transportKey, events, faults },
@@ -78,7 +82,7 @@ export async function openDs(config: DsConfig, ports: DsPorts): Promise<RunningD
     config,
     replica,
   );
-  const backlog = new Backlog(database, config.limits, events);
+  const backlog = new Backlog(database, config.domain, config.limits, events);
   const sweeper = new Sweeper({ database, clock, crypto, events }, config.limits);
   const desk: Desk = {
     config,

@@ -78,6 +78,7 @@ export async function openServices({
   federation,
 }: Parts): Promise<Services> {
   const { domain, incarnation, secret } = home;
+  const self = { domain, incarnation };
   const [bell, limiter] = [new MemoryBell(), new MemoryLimiter(clock)];
   const [transportKey, hubKey] = [await secret('transport'), await secret('hub')];
   const portsOf = (name: ServiceName) => ({
@@ -91,14 +92,14 @@ export async function openServices({
   const gateway = federation && new LocalGateway(federation);
   const as = start(
     await openAs(
-      { domain, registration, directQueue: DIRECT_QUEUE_LIMITS, secretKey: await secret('as') },
+      { ...self, registration, directQueue: DIRECT_QUEUE_LIMITS, secretKey: await secret('as') },
       { ...portsOf('as'), forward: gateway?.forwardFor('as') },
     ),
   );
   const authentication = internal(AuthenticationInternalServiceDefinition, as.bindings, 'aas');
   const aas = start(
     await openAas(
-      { domain, quantities, exemptBucket, issuerThreads: THREADS, secretKey: await secret('aas') },
+      { ...self, quantities, exemptBucket, issuerThreads: THREADS, secretKey: await secret('aas') },
       { ...portsOf('aas'), authentication, limiter },
     ),
   );
@@ -107,7 +108,7 @@ export async function openServices({
     gateway && queueLimitsBy(internal(LimitInternalServiceDefinition, aas.bindings, 'qs'));
   const qs = start(
     await openQs(
-      { domain, secretKey: await secret('qs') },
+      { ...self, secretKey: await secret('qs') },
       { ...portsOf('qs'), transportKey, push, forward: gateway?.forwardFor('qs'), queueLimits },
     ),
   );

@@ -5,6 +5,8 @@ export interface QsConfig {
   readonly domain: Domain;
   /** 32 bytes that are not in the database: they seal the ratchets and key the marks. */
   readonly secretKey: Uint8Array;
+  /** From outside the database; grows with each restored backup. */
+  readonly incarnation?: number;
   readonly limits?: Partial<QsLimits> | undefined;
 }
 

@@ -28,6 +28,7 @@ export interface QsEvents {
   pushed(outcome: PushOutcome | 'dropped'): void;
   pushFailed(error: unknown): void;
   sweepFailed(error: unknown): void;
+  restored(queues: number): void;
   pollFailed(error: unknown): void;
 }
 
@@ -63,6 +64,11 @@ export function qsEvents(log: Log): QsEvents {
       count.failures({ task: 'push' });
       log.warn({ error }, 'pushes failed; the next message tries again');
     },
+    restored: (queues) =>
+      log.warn(
+        { count: queues },
+        'the database was restored: KeyPackages are published anew, and queues go on behind a gap',
+      ),
     sweepFailed: (error) => {
       count.failures({ task: 'sweep' });
       log.warn({ error }, 'the sweep of old rows failed; it is tried again');

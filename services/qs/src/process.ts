@@ -88,7 +88,7 @@ export const program: ServiceProgram<Config, Connections> = {
     });
     const transportKey = await secret('transport');
     return await openQs(
-      { domain, secretKey },
+      { domain, secretKey, incarnation: basics.incarnation },
       {
         ...{ ...basics, push, transportKey, forward: to['federation-gateway']?.forward },
         queueLimits: aas && queueLimitsBy(clientOf(LimitInternalServiceDefinition, aas.channel)),

@@ -170,6 +170,28 @@ export class QueueWriter {
     return stored;
   }
 
+  /**
+   * After a restored backup: a queue goes on where no sequence was ever given out, with a new ratchet, as
+   * the old one sealed other messages since; its first words are a gap, and that no KeyPackages are left.
+   * What lies there still is read by those who have not read it, but does not count as unread, or the queue
+   * would be full until then.
+   */
+  async renew(tx: Executor, clientIds: readonly bigint[], by: bigint): Promise<void> {
+    const queues = await lockQueues(tx, clientIds, 0);
+    const words = [this.#gapEntry(1), this.lowWaterEntry(0)];
+    const encodeShared = sharedEncoder();
+    const renewed = queues.map((queue) => {
+      const [next, ratchet] = [
+        queue.next + by,
+        this.#keys.sealRatchet(queue.clientId, emptyState),
+      ] as const;
+      return this.#seal({ ...queue, next, ratchet, isGapMarked: false }, words, encodeShared);
+    });
+    const stored = renewed.map(({ queue: { clientId }, runs }) => ({ clientId, runs }));
+    const changed = renewed.map(({ queue }) => queue);
+    await this.write(tx, { stored, changed, isWritten: queues.length > 0 });
+  }
+
   #seal(
     queue: LockedQueue,
     entries: readonly Entry[],

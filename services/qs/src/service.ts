@@ -3,6 +3,7 @@ import { assert } from '@roost/core/assert';
 import { sleep, type Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Database } from '@roost/postgres/database';
+import { enterIncarnation } from '@roost/postgres/incarnation';
 import { QueueAdminServiceDefinition } from '@roost/proto/roost/queue/v1/admin';
 import { QueueServiceDefinition } from '@roost/proto/roost/queue/v1/queue';
 import type { Forward } from '@roost/rpc/destination';
@@ -21,6 +22,7 @@ import { QueueWriter } from './queue-writer.ts';
 import { Receiver } from './receiver.ts';
 import { Records } from './records.ts';
 import { findEnds } from './store/queues.ts';
+import { finalizeRestore } from './restored.ts';
 import { sweep } from './sweep.ts';
 
 export type { QsConfig, QsLimits } from './config.ts';
@@ -66,6 +68,9 @@ export async function openQs(config: QsConfig, ports: QsPorts): Promise<QsServic
   const records = new Records({ domain, isFederated }, database, clock);
   const writer = new QueueWriter(crypto, keys, clock, limits);
   const listeners = new Listeners(bell, limits.listenersMax);
+  await enterIncarnation(database, config.incarnation ?? 1, async (tx, restored) =>
+    events.restored(await finalizeRestore(tx, restored, writer)),
+  );
   const common = { domain, database, crypto, clock, keys, writer, listeners };
 
   const pusher = new Pusher({ database, crypto, listeners, push, events, limits });

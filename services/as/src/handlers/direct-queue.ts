@@ -72,18 +72,19 @@ export function directQueueHandlers(parts: Dependencies): DirectHandlers {
     async dequeueDirect({ fromSequence, max }, context) {
       const client = callingClient(context).uuid;
       const queue = await acknowledge(client, fromSequence);
-      const rows = await store.read(database, client, queue.first, pageOf(max));
+      // What was restored lies below the beginning.
+      const rows = await store.read(database, client, fromSequence, pageOf(max));
       const end = (rows.at(-1)?.sequence ?? queue.next - 1n) + 1n;
       return { messages: rows.map(wire), remaining: queue.next > end ? queue.next - end : 0n };
     },
 
     async *listenDirect({ fromSequence }, context) {
       const client = callingClient(context).uuid;
-      const { first, listener } = await database.transaction(async (tx) => {
+      const { listener } = await database.transaction(async (tx) => {
         // Heard again, it would take the place of whoever listens by now.
         await spendOnce(tx, context, parts);
-        const queue = await acknowledgeIn(tx, client, fromSequence);
-        return { ...queue, listener: await store.takeListener(tx, client) };
+        await acknowledgeIn(tx, client, fromSequence);
+        return { listener: await store.takeListener(tx, client) };
       });
       const heard = listeners.listen(keyOf(client), context.signal);
       const read = async (from: bigint): Promise<readonly store.Stored[]> => {
@@ -92,7 +93,7 @@ export function directQueueHandlers(parts: Dependencies): DirectHandlers {
         if (found.listener > listener) throw listenerReplaced();
         return found.messages;
       };
-      yield* followQueue(read, first, heard);
+      yield* followQueue(read, fromSequence, heard);
     },
 
     async ackDirect({ belowSequence }, context) {
