@@ -8,7 +8,7 @@ import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { FindUserRequest } from '@roost/proto/roost/authentication/v1/authentication';
 import { FederationInternalServiceDefinition } from '@roost/proto/roost/federation/v1/gateway';
 import { PeerServiceDefinition } from '@roost/proto/roost/federation/v1/peer';
-import { clientOf } from '@roost/rpc/call';
+import { clientOf, connectHomeserver } from '@roost/rpc/client';
 import { localTransport } from '@roost/rpc/local';
 import { TestClock } from '@roost/testing/clock';
 
@@ -91,6 +91,30 @@ test('where one is preferred, that of another is refused, and none at all is not
   const wrong = await home(A, { shown: own(C) }, B);
   expect(await ask(wrong)).toBe('b.example could not answer');
   expect(b.reached).toHaveLength(0);
+});
+
+test('one that names its domain, but that nobody published, is not enough where one is required', async () => {
+  const shown = own(A);
+  const b = await home(B, { mtls: 'required', shown: own(B) }, A);
+  const a = await home(A, { shown }, B);
+  const call = async (certificate: Certificate): Promise<void> => {
+    using channel = connectHomeserver({
+      ...{ addresses: [`127.0.0.3:${b.listener.port}`], domain: B, certificate },
+      ca: certificateOf(B).cert,
+    });
+    const request = FindUserRequest.encode({ userName: 'bob@b.example' }).finish();
+    const method = '/roost.authentication.v1.AuthenticationService/FindUser';
+    const order = { destination: B, method, request, proof: new Uint8Array(0) };
+    const signed = signCall({ home: A, crypto, clock, keys: a.gateway.keys }, order);
+    await clientOf(PeerServiceDefinition, {
+      unary: async (outgoing) => await channel.unary({ ...outgoing, source: A }),
+      async *stream() {},
+    }).call(signed);
+  };
+  await expect(call(own(A))).rejects.toMatchObject({ reason: 'BAD_ENVELOPE' });
+  expect(b.reached).toHaveLength(0);
+  await call(shown);
+  expect(b.reached).toHaveLength(1);
 });
 
 /** A connection to B's listener, of anybody. */
