@@ -19,7 +19,7 @@ export interface HostileOptions {
   readonly wellKnownPort: number;
   readonly certificate?: Certificate;
   /** What its directory says besides. */
-  readonly says?: Partial<Pick<Directory, 'endpoint' | 'protocol' | 'domain' | 'serial'>>;
+  readonly says?: Partial<Pick<Directory, 'endpoint' | 'protocol' | 'domain' | 'serial' | 'pins'>>;
   /** In the stead of the directory. */
   readonly answers?: RequestListener;
   readonly maxVersion?: 'TLSv1.2';

@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ADVISORIES } from './advisories.ts';
+import { SHOWN } from './shown.ts';
 import { refusalOf, SPOOFS } from './spoofs.ts';
 import { WAYS } from './ways.ts';
 
@@ -37,6 +38,12 @@ export function printTables(): string {
     row(['', 'what is said', 'a call hears', 'a delivery hears', 'kept of it', 'refused by']),
     row(['---', '---', '---', '---', '---', '---']),
     ...spoofs,
+    '',
+    `### Certificates: ${SHOWN.length} cases by a call and a delivery, with and without a claim`,
+    '',
+    row(['what is shown', 'where they are preferred', 'where they are required']),
+    row(['---', '---', '---']),
+    ...SHOWN.map(({ name, preferred, required }) => row([name, preferred, required])),
     '',
     `### Advisories of Matrix: ${ADVISORIES.length} rows`,
     '',
