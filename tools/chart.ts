@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 
+import { environmentOffences } from './chart/environments.ts';
 import { federationOffences } from './chart/federation.ts';
 import { fetchTool } from './chart/helm.ts';
 import { monitoringOffences } from './chart/monitoring.ts';
@@ -44,6 +45,7 @@ for (const profile of PROFILES) {
     `renders the same again (${profile})`,
     isSame ? [] : ['it does not: nothing may be random'],
   );
+  report(`programs take what they are told (${profile})`, await environmentOffences(resources));
 }
 
 report(
