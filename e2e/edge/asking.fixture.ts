@@ -32,13 +32,22 @@ export interface Answer {
   readonly messages: readonly Uint8Array[];
 }
 
+/** Where calls go, and what is shown there. */
+interface Asked extends Door {
+  /** That the certificate is for; the address's where it is not given. */
+  readonly name?: string;
+  /** A certificate of the caller's, PEM. */
+  readonly cert?: string;
+  readonly key?: string;
+}
+
 /** A caller that keeps its connections, one for each way. */
 export class Asker implements Disposable {
-  readonly #door: Door;
+  readonly #door: Asked;
   readonly #agent: Agent;
   #session: ClientHttp2Session | undefined;
 
-  constructor(door: Door) {
+  constructor(door: Asked) {
     this.#door = door;
     this.#agent = new Agent({ keepAlive: true, ca: door.ca });
   }
@@ -78,8 +87,9 @@ export class Asker implements Disposable {
 
   /** A connection of its own, for who looks at frames. */
   connection(): ClientHttp2Session {
-    const { address, ca } = this.#door;
-    return connect(`https://${address}`, { ca }).on('error', ignore);
+    const { address, ca, name, cert, key } = this.#door;
+    const servername = name === undefined ? {} : { servername: name };
+    return connect(`https://${address}`, { ca, cert, key, ...servername }).on('error', ignore);
   }
 
   async #http2(way: Way, call: Call): Promise<Answer> {

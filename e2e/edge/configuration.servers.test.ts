@@ -18,10 +18,11 @@ async function environment(): Promise<Environment> {
     join(certificates, `${name}.crt`),
     join(certificates, `${name}.key`),
   ];
-  const [[doorCert, doorKey], [cert, key], [gateCert, gateKey]] = [
+  const [[doorCert, doorKey], [cert, key], [gateCert, gateKey], [peerCert, peerKey]] = [
     pair('as'),
     pair('edge'),
     pair('gate'),
+    pair('peer'),
   ];
   return {
     ROOST_DOMAIN: 'home.example',
@@ -29,6 +30,9 @@ async function environment(): Promise<Environment> {
     ...{ ROOST_DOOR_CERT: doorCert, ROOST_DOOR_KEY: doorKey },
     ...{ ROOST_TLS_CERT: cert, ROOST_TLS_KEY: key, ROOST_TLS_CA: join(certificates, 'ca.crt') },
     ...{ ROOST_GATE_CERT: gateCert, ROOST_GATE_KEY: gateKey },
+    // Read where other homeservers come in, and not otherwise.
+    ...{ ROOST_FEDERATION_CERT: doorCert, ROOST_FEDERATION_KEY: doorKey },
+    ...{ ROOST_PEER_CERT: peerCert, ROOST_PEER_KEY: peerKey },
     ...{
       ROOST_AS_ADDRESS: 'as.roost.svc:7680',
       ROOST_AAS_ADDRESS: '192.0.2.1:7680,192.0.2.2:7680',
@@ -51,9 +55,34 @@ test.each([
       ...{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318', OTEL_TRACES_SAMPLER_ARG: '0.1' },
     },
   ],
+  [
+    'with a listener for other homeservers',
+    {
+      ...{
+        ROOST_FEDERATION_LISTEN: '[::]:8448',
+        ROOST_DIRECTORY_ADDRESS: 'gateway.roost.svc:7680',
+      },
+      ...{ ROOST_GATEWAY_ADDRESS: 'gateway.roost.svc:7443', ROOST_FEDERATION_MTLS: 'required' },
+    },
+  ],
 ])('Envoy takes the configuration %s, and has no complaint', async (_, more) => {
   const env = { ...(await environment()), ...more };
-  const { status, output } = await runProgram(EDGE, ['print'], env);
+  await assertTaken(['print'], env);
+});
+
+test('Envoy takes the configuration of one for other homeservers alone', async () => {
+  const env = {
+    ...(await environment()),
+    ...{ ROOST_FEDERATION_LISTEN: '0.0.0.0:8448', ROOST_GATEWAY_ADDRESS: '192.0.2.1:7443' },
+    ...{ ROOST_FEDERATION_MTLS: 'off', ROOST_LISTEN: undefined, ROOST_AS_ADDRESS: undefined },
+  };
+  await assertTaken(['print', 'federation'], env);
+  const half = await runProgram(EDGE, ['print', 'federation'], { ...env, ROOST_PEER_KEY: '' });
+  expect(half).toEqual({ status: 1, output: expect.stringContaining('ROOST_PEER_KEY is not set') });
+});
+
+async function assertTaken(args: readonly string[], env: Environment): Promise<void> {
+  const { status, output } = await runProgram(EDGE, args, env);
   expect([status, output.slice(0, 1)]).toEqual([0, '{']);
   const path = join(Run.current().makeFolder('configuration'), 'envoy.json');
   writeFileSync(path, output);
@@ -62,7 +91,7 @@ test.each([
   expect(stdout + stderr).toContain('OK');
   // Also nothing that is deprecated.
   expect(stderr).not.toMatch(/\[(warning|error|critical)\]/);
-});
+}
 
 test('what is wrong with the environment is said all at once', async () => {
   const env = await environment();

@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
-import { CLIENT_METHODS } from '@roost/rpc/client-methods';
+import { CLIENT_METHODS, PEER_PATHS } from '@roost/rpc/client-methods';
 
-import { readConfig } from './config.ts';
-import { envoyOf } from './envoy.ts';
+import { readConfig, readGuardConfig, readPeersConfig } from './config.ts';
+import { envoyOf, peersEnvoyOf } from './envoy.ts';
 import { HELP } from './help.ts';
 
 const environment = {
@@ -101,6 +101,71 @@ test('the edge shows who it is, and asks each service who it is', () => {
   ]);
 });
 
+const federation = {
+  ROOST_FEDERATION_LISTEN: '0.0.0.0:8448',
+  ...{ ROOST_FEDERATION_CERT: 'home.crt', ROOST_FEDERATION_KEY: 'home.key' },
+  ...{ ROOST_PEER_CERT: 'peer.crt', ROOST_PEER_KEY: 'peer.key' },
+  ...{ ROOST_GATEWAY_ADDRESS: 'gateway:1', ROOST_DIRECTORY_ADDRESS: 'gateway:2' },
+};
+
+function names(value: unknown, path: string): unknown[] {
+  return (at(value, path) as { name: string }[]).map(({ name }) => name);
+}
+
+test('other homeservers have a listener of their own, beside that of clients or alone', () => {
+  const { ROOST_DOMAIN, ROOST_HEALTH_LISTEN, ROOST_TLS_CA } = environment;
+  const alone = JSON.parse(
+    JSON.stringify(
+      peersEnvoyOf(
+        readPeersConfig({ ROOST_DOMAIN, ROOST_HEALTH_LISTEN, ROOST_TLS_CA, ...federation }),
+      ),
+    ),
+  ) as unknown;
+  const beside = printed(federation);
+  expect(names(alone, 'static_resources/listeners')).toEqual(['peers', 'probes']);
+  expect(names(beside, 'static_resources/listeners')).toEqual(['door', 'peers', 'probes']);
+  expect(names(alone, 'static_resources/clusters')).toEqual(['gateway', 'directory', 'admin']);
+  expect(at(alone, 'static_resources/listeners/0')).toEqual(
+    at(beside, 'static_resources/listeners/1'),
+  );
+  const chain = at(alone, 'static_resources/listeners/0/filter_chains/0');
+  const found = at(chain, 'filters/1/typed_config/route_config/virtual_hosts/0/routes');
+  const paths = (found as Route[]).map(({ match }) => match.path);
+  const page = '/.well-known/roost-federation';
+  expect(paths).toEqual([...PEER_PATHS, page, page, undefined]);
+  expect(at(chain, 'transport_socket/typed_config/common_tls_context')).toMatchObject({
+    tls_params: { tls_minimum_protocol_version: 'TLSv1_3' },
+    tls_certificates: [{ certificate_chain: { filename: 'home.crt' } }],
+    validation_context: { trust_chain_verification: 'ACCEPT_UNTRUSTED' },
+  });
+  const gateway = 'static_resources/clusters/0/transport_socket/typed_config/common_tls_context';
+  expect(at(alone, gateway)).toMatchObject({
+    tls_certificates: [{ certificate_chain: { filename: 'peer.crt' } }],
+    validation_context: {
+      match_typed_subject_alt_names: [
+        { matcher: { exact: 'spiffe://home.example/federation-gateway' } },
+      ],
+    },
+  });
+});
+
+test('peers are asked for certificates but where that is off', () => {
+  const asked =
+    'static_resources/listeners/1/filter_chains/0/transport_socket/typed_config/common_tls_context/validation_context';
+  for (const mode of ['preferred', 'required']) {
+    expect(at(printed({ ...federation, ROOST_FEDERATION_MTLS: mode }), asked)).toBeDefined();
+  }
+  expect(at(printed({ ...federation, ROOST_FEDERATION_MTLS: 'off' }), asked)).toBeUndefined();
+});
+
+test('whoever guards an Envoy looks at the files that it was told of', () => {
+  const { ROOST_TLS_CA } = environment;
+  expect(readGuardConfig(environment).certificates).toHaveLength(7);
+  expect(readGuardConfig({ ROOST_TLS_CA, ...federation }).certificates).toEqual([
+    ...['ca.crt', 'home.crt', 'home.key', 'peer.crt', 'peer.key'],
+  ]);
+});
+
 test('there are traces only where there is a collector', () => {
   expect(at(printed(), `${MANAGER}/tracing`)).toBeUndefined();
   const traced = printed({
@@ -111,6 +176,8 @@ test('there are traces only where there is a collector', () => {
 });
 
 test('the help names every variable', () => {
-  const known = Object.keys(environment).concat('ROOST_ADMIN_LISTEN', 'ROOST_ALLOWED_ORIGINS');
+  const known = [...Object.keys({ ...environment, ...federation }), 'ROOST_FEDERATION_MTLS'].concat(
+    ...['ROOST_ADMIN_LISTEN', 'ROOST_ALLOWED_ORIGINS'],
+  );
   for (const name of known) expect(HELP).toContain(name);
 });

@@ -61,6 +61,7 @@ function tlsOf({ door, asksForCertificate }: PeersConfig) {
     validation_context: { trust_chain_verification: 'ACCEPT_UNTRUSTED' },
   };
   return {
+    require_client_certificate: false,
     common_tls_context: {
       tls_params: {
         tls_minimum_protocol_version: 'TLSv1_3',
