@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { MemoryBell } from '@roost/bus/memory';
+import { equal } from '@roost/core/bytes';
 import { parseDomain } from '@roost/core/ids';
 import { DAY_MS, HOUR_MS } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
@@ -28,8 +30,10 @@ afterEach(async () => {
 });
 
 const secretKey = crypto.random(32);
+const bell = new MemoryBell();
 async function replica(changes: Partial<OwnKeysPorts> = {}): Promise<OwnKeys> {
-  const keys = new OwnKeys({ database, crypto, clock, domain, secretKey, about, ...changes });
+  const ports = { database, crypto, clock, domain, secretKey, about, bell };
+  const keys = new OwnKeys({ ...ports, ...changes });
   await keys.rotate();
   return keys;
 }
@@ -133,6 +137,20 @@ test('a revoked key signs no more, another does at once, and who knew the first 
   // The replica that slept through it hears of it at its next look.
   const late = await replica();
   expect(late.signer.publicKey).toEqual(keys.signer.publicKey);
+});
+
+test('a key that one replica revokes signs at no other any more, without a minute having passed', async () => {
+  const [a, b] = [await replica(), await replica()];
+  const before = b.signer.publicKey;
+  const troubles: unknown[] = [];
+  const rope = b.follow((error) => troubles.push(error));
+  await a.revoke(keyIdOf(crypto, before));
+  while (equal(b.signer.publicKey, before) && troubles.length === 0) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  expect(troubles).toEqual([]);
+  expect(b.signer.publicKey).toEqual(a.signer.publicKey);
+  rope.close();
 });
 
 test('a key that is revoked before it ever signed breaks no chain', async () => {

@@ -1,3 +1,4 @@
+import type { Bell } from '@roost/bus/ports';
 import { assert } from '@roost/core/assert';
 import { CannotStart } from '@roost/core/cannot-start';
 import { equal } from '@roost/core/bytes';
@@ -31,10 +32,14 @@ export interface OwnKeysPorts {
   readonly domain: Domain;
   /** 32 bytes: seals the private keys at rest. */
   readonly secretKey: Uint8Array;
+  /** Rung where keys change, so that other replicas hear of it at once. */
+  readonly bell: Pick<Bell, 'ring' | 'listen'>;
   /** What the directory says besides. */
   readonly about: Pick<Directory, 'endpoint' | 'pins' | 'protocol'>;
 }
 
+/** What is rung. */
+const CHANGED = 'keys';
 /** So often a directory is signed anew where nothing changes: a quarter of what it is good for. */
 const SIGN_EVERY_MS = 6 * HOUR_MS;
 
@@ -115,6 +120,12 @@ export class OwnKeys {
       }
     });
     await this.rotate();
+    this.#ports.bell.ring(CHANGED);
+  }
+
+  /** Loads what another replica changed, when it says so. */
+  follow(troubled: (error: unknown) => void): { close(): void } {
+    return this.#ports.bell.listen(CHANGED, () => void this.rotate().catch(troubled));
   }
 
   async #change(
@@ -128,10 +139,15 @@ export class OwnKeys {
       if (made !== undefined) await store.addKey(tx, this.#seal(made));
       const all = made === undefined ? keys : [...keys, made];
       assertOwn(crypto, all);
-      return { keys: all, directory: await this.#publish(tx, all, nowMs) };
+      return {
+        keys: all,
+        directory: await this.#publish(tx, all, nowMs),
+        isNew: made !== undefined,
+      };
     });
     this.#keys = found.keys;
     this.#directory = found.directory;
+    if (found.isNew) this.#ports.bell.ring(CHANGED);
   }
 
   async #read(tx: Executor): Promise<readonly OwnKey[]> {

@@ -146,6 +146,7 @@ export async function openFederation(
   ];
 
   const observed = observeFederation(database, crowd);
+  const rope = keys.follow((error) => events.troubled('keys', error));
   const stop = new AbortController();
   const working = work(stop.signal, {
     keys: async () => await keys.rotate(),
@@ -161,6 +162,7 @@ export async function openFederation(
     directoryPage: () => pageOf(keys.directory),
     async close() {
       stop.abort();
+      rope.close();
       observed[Symbol.dispose]();
       await outbox.close();
       channels[Symbol.dispose]();
@@ -169,7 +171,7 @@ export async function openFederation(
   };
 }
 
-/** Every minute: a key that another replica revoked signs no more here either. */
+/** Every minute, also where a bell was not heard: a key that another replica revoked signs no more here either. */
 async function work(
   signal: AbortSignal,
   {
