@@ -25,6 +25,8 @@ async function serving(options: Partial<BindOptions>) {
     listen: { host: '127.0.0.1', port: 0 },
     bindings: [echoBinding({}, options)],
     callers: 'edge',
+    // What a test waits for does not come of itself.
+    unaryMs: 600_000,
     log: { info: () => {}, warn: () => {}, error: () => {} },
   });
   open.push(server);
