@@ -10,7 +10,7 @@ import { errorCode } from '@roost/core/error-code';
 import { backoffMs, sleep } from '@roost/core/time';
 import { type Binaries, type Runner, findBinaries, findRunner } from './binaries.ts';
 import { Database, type DatabaseConfig } from './database.ts';
-import { type Folders, giveTo, prepareFolders } from './folders.ts';
+import { type Folders, giveTo, prepareFolders, SUPERUSER } from './folders.ts';
 import {
   POSTGRES_ENVIRONMENT,
   type Postmaster,
@@ -99,8 +99,6 @@ export async function ensureDatabases(
   });
   return Object.fromEntries(names.map((name) => [name, configOf(name)]));
 }
-
-const SUPERUSER = 'postgres';
 
 async function initialise(
   { initdb }: Binaries,

@@ -7,6 +7,12 @@ import { CannotStart } from '@roost/core/cannot-start';
 import { errorCode } from '@roost/core/error-code';
 import type { Runner } from './binaries.ts';
 
+/** Below the home. */
+export const DATA_FOLDER = 'postgresql-18';
+
+/** Who may do everything. */
+export const SUPERUSER = 'postgres';
+
 export interface Folders {
   readonly home: string;
   /** PostgreSQL's data, with its major version in the name: another major cannot read it. */
@@ -22,7 +28,7 @@ export async function prepareFolders(given: string, runner: Runner): Promise<Fol
   await makeFolder(home, runner.ids === undefined ? 0o700 : 0o711);
   const folders = {
     home,
-    data: join(home, 'postgresql-18'),
+    data: join(home, DATA_FOLDER),
     sockets: socketFolder(home),
     log: join(home, 'postgresql.log'),
   };
@@ -39,7 +45,7 @@ export async function giveTo(path: string, { ids }: Runner): Promise<void> {
 }
 
 /** The path of a unix socket has at most 107 bytes, so a long home has its socket elsewhere. */
-function socketFolder(home: string): string {
+export function socketFolder(home: string): string {
   const inside = join(home, 'run', 'postgresql');
   if (Buffer.byteLength(join(inside, SOCKET_NAME)) <= SOCKET_PATH_BYTES_MAX) return inside;
   const name = createHash('sha256').update(home).digest('hex').slice(0, 12);

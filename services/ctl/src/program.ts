@@ -2,6 +2,7 @@ import { isNativeError } from 'node:util/types';
 import { Command, CommanderError } from 'commander';
 import { Misused } from '@roost/service/run';
 import { addAudit } from './commands/audit.ts';
+import { addBackup } from './commands/backup.ts';
 import { addCertificates } from './commands/certificates.ts';
 import { addChart } from './commands/chart.ts';
 import { addDepths } from './commands/depths.ts';
@@ -69,6 +70,7 @@ ${examples('invites create --count 5', 'users show alice', 'federation allow b.e
   addAudit(program, desk);
   addKeys(program, desk);
   addDepths(program, desk);
+  addBackup(program, desk);
   addCertificates(program, desk);
   addChart(program, desk);
   return program;

@@ -7,7 +7,7 @@ import { errorCode } from '@roost/core/error-code';
 import { type Domain, parseDomain } from '@roost/core/ids';
 import { z } from 'zod';
 import type { Options } from './command-line.ts';
-import { lockHome } from './lock.ts';
+import { lockHome } from '@roost/service/home-lock';
 
 /** Where a homeserver keeps everything, opened by this process alone. */
 export interface Home extends Disposable {
