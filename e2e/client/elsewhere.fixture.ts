@@ -6,6 +6,7 @@ import { AllInOne } from '@roost/e2e/all-in-one';
 import { Neighbourhood } from '@roost/e2e/neighbourhood';
 import { PATIENCE_MS } from '@roost/e2e/patience';
 import { Person } from '@roost/e2e/person';
+import { Chat } from '@roost/e2e/terminal';
 import {
   FederationAdminServiceDefinition,
   FederationMode,
@@ -39,6 +40,11 @@ export class TwoHomes implements AsyncDisposable {
   /** Somebody of a homeserver, who speaks with that one alone. */
   async come(name: string, home: AllInOne): Promise<Person> {
     return await Person.come(name, { ...home.door, folder: this.#folder });
+  }
+
+  /** The terminal client of somebody; the test ends it. */
+  chat(name: string, home: AllInOne): Chat {
+    return new Chat({ ...home.door, folder: this.#folder }, name);
   }
 
   /** Waits until all that a hub has for the other homeserver is there. */

@@ -116,6 +116,33 @@ test('a request from elsewhere is rejected, and who is blocked is heard of no mo
   expect(bob.texts()).not.toContain('nobody hears this');
 });
 
+test('in a terminal people of the other homeserver have their whole names, and ours short ones', async () => {
+  const [cara, cem] = [homes.chat('cara', homes.a), homes.chat('cem', homes.b)];
+  try {
+    await Promise.all([cara.ready(), cem.ready()]);
+    await cara.type('/connect cem@b.example', '* cem@b.example is asked to connect');
+    await cem.sees('* cara@a.example asks to connect: /accept cara@a.example or /reject');
+    await cem.type('/accept cara@a.example', '* you are connected with cara@a.example');
+    await cara.sees('* you are connected with cem@b.example');
+    await cara.type('good day');
+    expect(await cem.sees('good day')).toBe('[cara@a.example] cara@a.example: good day');
+    await cem.type('/members', '* in cara@a.example: cara@a.example (owner), cem (you)');
+    await cara.type('/public Coffee at A', '/yes makes the public room');
+    await cara.type('/yes', '* the public room Coffee at A is made');
+    await cem.type('/rooms @a.example coffee', '* public room: Coffee at A');
+    await cem.type('/join @a.example coffee at a', '/yes enters Coffee at A of a.example');
+    await cem.type('/yes', '* you are in Coffee at A');
+    await cara.sees('* cem@b.example joined Coffee at A');
+    await cara.type('/connect xaver@nowhere.example');
+    await cara.sees(
+      '* nowhere.example does not answer; what is for it is kept and goes on by itself',
+    );
+  } finally {
+    cara.kill();
+    cem.kill();
+  }
+});
+
 test('names that nobody has, and homeservers that are not there, are refused or waited for by name', async () => {
   await expect(alice.client.connect('nobody@b.example')).rejects.toMatchObject({
     reason: 'USER_UNKNOWN',

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import { Failure, type Reason } from '@roost/core/failure';
+import { sleep } from '@roost/core/time';
 import { nodeCrypto } from '@roost/crypto/node';
 import { Lanes, type Outcome, type Refusal } from './lanes.ts';
 import { Ledger } from './ledger.ts';
@@ -111,13 +112,21 @@ test('closing leaves what is not done for the next start', async () => {
 
 test('another homeserver that is away keeps its lane waiting, and ours is not taken for away', async () => {
   const scene = await lanesOf('PEER_UNAVAILABLE', 'PEER_UNAVAILABLE');
-  const { submit, lanes, reachable, peers } = scene;
-  await submit('a');
+  const { submit, tried, lanes, reachable, peers } = scene;
+  const waiting = submit('a');
+  const other = submit('b');
+  // Each waits for a second, or until something is heard of it.
+  for (let waited = 0; tried.length < 2 && waited < 2_000; waited++) await sleep(5);
+  expect(tried).toEqual(['a', 'b']);
+  lanes.hurryFor('c.example');
+  lanes.hurryFor('b.example');
+  await Promise.all([waiting, other]);
   await lanes.close();
-  expect(reachable).toEqual([true, true, true]);
+  expect(reachable).toEqual([true, true, true, true]);
   expect(peers).toEqual([
     ['a', 'b.example'],
-    ['a', 'b.example'],
+    ['b', 'b.example'],
     ['a', undefined],
+    ['b', undefined],
   ]);
 });

@@ -1,5 +1,5 @@
 import { Failure } from '@roost/core/failure';
-import { backoffMs, sleep } from '@roost/core/time';
+import { backoffMs, MINUTE_MS, SECOND_MS, sleep } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Ledger, Turn } from './ledger.ts';
 import { addTask, laneOf, type Task, tasks } from './task.ts';
@@ -40,6 +40,9 @@ interface Waiter {
 
 const RETRY_FIRST_MS = 300;
 const RETRY_LAST_MS = 30_000;
+/** Each try costs a token of our own homeserver: those of a day must last for one that is away for days. */
+const PEER_RETRY_FIRST_MS = SECOND_MS;
+const PEER_RETRY_LAST_MS = 30 * MINUTE_MS;
 
 /** Runs the tasks of every lane, the lanes beside each other. */
 export class Lanes {
@@ -48,6 +51,9 @@ export class Lanes {
   readonly #bells = new Map<string, AbortController>();
   readonly #waiters = new Map<string, Waiter>();
   readonly #again = new Set<string>();
+  /** Which other homeserver a lane waits for, and how often in a row each was asked for nothing. */
+  readonly #peers = new Map<string, string>();
+  readonly #peerAttempts = new Map<string, number>();
   readonly #stop = new AbortController();
 
   constructor(parts: LaneParts) {
@@ -76,6 +82,11 @@ export class Lanes {
   /** Cuts the waiting of all lanes short: the homeserver answers again. */
   hurry(): void {
     for (const bell of this.#bells.values()) bell.abort();
+  }
+
+  /** Cuts the waiting for another homeserver short: something is heard of it. */
+  hurryFor(domain: string): void {
+    for (const [lane, peer] of this.#peers) if (peer === domain) this.#bells.get(lane)?.abort();
   }
 
   /** Puts a task into a lane. The promise resolves when it is done, and rejects with its refusal. */
@@ -146,16 +157,13 @@ export class Lanes {
     try {
       const outcome = await this.#parts.perform(lane, key, task);
       this.#parts.reachable(true);
-      this.#parts.peerAway(lane, undefined);
+      this.#peerAnswered(lane);
       return outcome;
     } catch (error) {
       if (this.#stop.signal.aborted) return 'blocked';
       if (isTransient(error)) {
         this.#parts.reachable(!isAway(error));
-        if (error instanceof Failure && error.reason === 'PEER_UNAVAILABLE') {
-          this.#parts.peerAway(lane, error.facts.peer);
-        }
-        const waitMs = error instanceof Failure ? error.facts.retryAfterMs : undefined;
+        const waitMs = error instanceof Failure ? this.#waitMs(lane, error) : undefined;
         return waitMs === undefined ? {} : { waitMs };
       }
       if (!(error instanceof Failure)) {
@@ -163,6 +171,7 @@ export class Lanes {
         this.#parts.report(error);
         return {};
       }
+      this.#peerAnswered(lane);
       const isAwaited = this.#waiters.has(key);
       try {
         await this.#parts.refused({ lane, key, task, error, isAwaited });
@@ -173,6 +182,26 @@ export class Lanes {
       this.#settle(key, (waiter) => waiter.reject(error));
       return 'on';
     }
+  }
+
+  #waitMs(lane: string, { reason, facts }: Failure): number | undefined {
+    if (reason !== 'PEER_UNAVAILABLE') return facts.retryAfterMs;
+    const { peer = '', retryAfterMs = 0 } = facts;
+    const attempt = this.#peerAttempts.get(peer) ?? 0;
+    this.#peerAttempts.set(peer, attempt + 1);
+    this.#peers.set(lane, peer);
+    this.#parts.peerAway(lane, peer);
+    const ms = backoffMs(attempt, PEER_RETRY_FIRST_MS, PEER_RETRY_LAST_MS, this.#fraction());
+    return Math.max(retryAfterMs, ms);
+  }
+
+  #peerAnswered(lane: string): void {
+    const peer = this.#peers.get(lane);
+    if (peer === undefined) return;
+    this.#peers.delete(lane);
+    this.#peerAttempts.delete(peer);
+    this.#parts.peerAway(lane, undefined);
+    this.hurryFor(peer);
   }
 
   #settle(key: string, tell: (waiter: Waiter) => void): void {
@@ -189,8 +218,11 @@ export class Lanes {
   }
 
   #backoff(attempt: number): number {
-    const random = (this.#parts.crypto.random(1)[0] ?? 0) / 256;
-    return backoffMs(attempt, RETRY_FIRST_MS, RETRY_LAST_MS, random);
+    return backoffMs(attempt, RETRY_FIRST_MS, RETRY_LAST_MS, this.#fraction());
+  }
+
+  #fraction(): number {
+    return (this.#parts.crypto.random(1)[0] ?? 0) / 256;
   }
 }
 

@@ -9,18 +9,18 @@ export class PeersAway {
     this.#news = news;
   }
 
-  /** A lane waits for a homeserver, or for none any more. Says whether others may stop waiting too. */
-  note(lane: string, domain: string | undefined): boolean {
+  /** A lane waits for a homeserver, or for none any more. */
+  note(lane: string, domain: string | undefined): void {
     const before = this.#waiting.get(lane);
-    if (before === domain) return false;
+    if (before === domain) return;
     if (domain !== undefined && !this.#isWaitedFor(domain)) {
       this.#news.pass({ kind: 'peer-away', domain });
     }
     if (domain === undefined) this.#waiting.delete(lane);
     else this.#waiting.set(lane, domain);
-    if (before === undefined) return false;
-    if (!this.#isWaitedFor(before)) this.#news.pass({ kind: 'peer-back', domain: before });
-    return true;
+    if (before !== undefined && !this.#isWaitedFor(before)) {
+      this.#news.pass({ kind: 'peer-back', domain: before });
+    }
   }
 
   #isWaitedFor(domain: string): boolean {

@@ -35,6 +35,7 @@ export async function receive(core: Core, turn: Turn, encoded: Uint8Array): Prom
   const event = decodeGroupEvent(encoded);
   const lane = printId(event.groupId);
   const group = turn.get(groups, lane);
+  turn.after(() => core.lanes.hurryFor(event.groupId.domain));
   if (event.kind === 'welcome') return receiveWelcome(core, turn, event);
   const epoch = turn.get(states, lane)?.groupContext.epoch;
   if (group === undefined || epoch === undefined) {

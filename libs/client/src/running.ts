@@ -65,14 +65,13 @@ export class Running {
     const trust = new Trust({ ledger, crypto, clock, services, domain });
     const news = new News(ledger);
     const peersAway = new PeersAway(news);
-    const lanes: Lanes = new Lanes({
+    const lanes = new Lanes({
       ledger,
       crypto,
       perform: (lane, key, task) => perform(this.core, lane, key, task),
       refused: (refusal) => refused(this.core, refusal),
       reachable: (isReachable) => this.#reachable(isReachable),
-      // Where one of them gets through again, others need not wait.
-      peerAway: (lane, peer) => void (peersAway.note(lane, peer) && lanes.hurry()),
+      peerAway: (lane, peer) => peersAway.note(lane, peer),
       report,
     });
     const common = { ledger, crypto, clock, caller, trust, lanes, report };
