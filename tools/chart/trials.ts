@@ -141,6 +141,10 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
   'pods.user': { value: 10_001 },
   'pods.priorityClass': { value: 'high' },
   'tests.image': { value: 'images.example/tests:1' },
+  'tests.ca.secret': { on: 'medium', value: 'ca' },
+  'tests.ca.key': { on: 'large', value: 'another' },
+  'tests.peer.domain': { on: 'medium', value: 'peer.example' },
+  'tests.peer.edge': { on: 'large', value: 'other.example:443' },
 };
 
 /** Settings that are wrong, and what the operator is told. */
@@ -183,6 +187,7 @@ export const WRONG: readonly (readonly [sets: readonly string[], says: string])[
   [['certificates.from="certManager"'], 'certificates.issuer.name'],
   [['networkPolicy.clients=[{"cidr":"10.0.0.0/8"}]'], 'Additional property cidr is not allowed'],
   [['tracing.endpoint="collector:4318"'], 'tracing.endpoint: Does not match pattern'],
+  [['tests.peer.domain="peer.example"'], 'federation.enabled is not'],
   [['incarnation=0'], 'incarnation: Must be greater than or equal to 1'],
   [['pods.user=0'], 'pods.user: Must be greater than or equal to 1'],
   [['pods.labels={"app.kubernetes.io/component":"as"}'], "is the chart's own"],

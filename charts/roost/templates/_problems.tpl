@@ -38,6 +38,8 @@
     {{- if and (ne $.Values.profile "small") (eq .from "selfSigned") }}{{ $problems = append $problems (printf "%s.door.from: selfSigned is for trying out: use secret or certManager for the profile %s." $path $.Values.profile) }}{{ end -}}
   {{- end -}}
 {{- end -}}
+{{- if and .Values.tests.peer.domain (not .Values.federation.enabled) }}{{ $problems = append $problems "tests.peer.domain is said, but federation.enabled is not." }}{{ end -}}
+{{- if and .Values.tests.peer.edge (not .Values.tests.peer.domain) }}{{ $problems = append $problems "tests.peer.edge is said, but not whose it is (tests.peer.domain)." }}{{ end -}}
 {{- with .Values.scaling -}}
   {{- if and (eq .by "keda") (not .prometheus) }}{{ $problems = append $problems "scaling.prometheus: give the URL of the Prometheus that KEDA is to ask." }}{{ end -}}
   {{- if and (ne .by "keda") .prometheus }}{{ $problems = append $problems "scaling.prometheus is said, but scaling.by is not keda." }}{{ end -}}
