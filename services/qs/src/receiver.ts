@@ -115,7 +115,7 @@ export class Receiver {
     return encodeBusAnswer({ marks, gone: outcome.gone });
   }
 
-  /** All that our own hub sends; of other hubs', what their queues have room for now. */
+  /** All that our own hub sends; of what others send, as much as the queues take at once. */
   async #admitted(
     source: Domain,
     groups: ReadonlyMap<string, Group>,
