@@ -7,8 +7,8 @@ import { join } from 'node:path';
 
 import { root } from './steps.ts';
 
-const SERVICES = ['as', 'aas', 'qs', 'ds'];
-const SECRETS = ['as', 'aas', 'qs', 'push', 'transport', 'hub'];
+const SERVICES = ['as', 'aas', 'qs', 'ds', 'federation-gateway'];
+const SECRETS = ['as', 'aas', 'qs', 'push', 'transport', 'hub', 'federation'];
 const MINUTE_MS = 60_000;
 
 type Environment = Readonly<Record<string, string>>;
@@ -39,6 +39,18 @@ function expectLines(program: string, { status, out, err }: Said, patterns: read
   if (!isGood) throw new Error(`${program} check ended with ${status}:\n${out}${err}`);
 }
 
+const FEDERATION = {
+  ROOST_FEDERATION_ENDPOINT: 'home.example:8448',
+  ...{ ROOST_AAS_ADDRESS: '127.0.0.1:9', ROOST_QS_ADDRESS: '127.0.0.1:9' },
+  ROOST_DS_ADDRESS: '127.0.0.1:9',
+};
+
+/** What each needs besides its database. */
+const OTHERS: Readonly<Record<string, readonly string[]>> = {
+  ...{ as: ['nats'], aas: ['redis', 'as'], qs: ['nats'], ds: ['nats'] },
+  'federation-gateway': ['nats', 'as', 'aas', 'qs', 'ds'],
+};
+
 /** Nobody listens on port 9 of this machine. */
 function environmentOf(service: string, folder: string): Environment {
   return {
@@ -54,6 +66,7 @@ function environmentOf(service: string, folder: string): Environment {
     ROOST_REDIS_URL: 'redis://127.0.0.1:9',
     ROOST_AS_ADDRESS: '127.0.0.1:9',
     ROOST_INCARNATION: '1',
+    ...(service === 'federation-gateway' ? FEDERATION : {}),
   };
 }
 
@@ -65,7 +78,7 @@ async function tryService(service: string, folder: string): Promise<void> {
     bare,
     unset.map(() => /^ROOST_\w+ is not set: give .+\.$/),
   );
-  const others = { as: ['nats'], aas: ['redis', 'as'], qs: ['nats'], ds: ['nats'] }[service] ?? [];
+  const others = OTHERS[service] ?? [];
   expectLines(service, await run(service, ['check'], environmentOf(service, folder)), [
     /^ROOST_DATABASE_URL: the database does not answer/,
     ...others.map((name) => new RegExp(`^${name} does not answer`)),
@@ -83,5 +96,5 @@ export async function trySeparateServices(folder: string): Promise<void> {
   await Promise.all(SERVICES.map((service) => tryService(service, folder)));
   const help = await run('edge', ['--help']);
   if (help.status !== 0) throw new Error(`edge --help: ${help.err}`);
-  process.stdout.write('as, aas, qs, ds and edge are whole\n');
+  process.stdout.write('as, aas, qs, ds, federation-gateway and edge are whole\n');
 }
