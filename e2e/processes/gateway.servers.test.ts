@@ -30,14 +30,14 @@ beforeAll(async () => {
   }
   const certificates = await certificatesOf(DOMAIN);
   const take = async (): Promise<string> => `127.0.0.1:${await run.takePort()}`;
-  const [address, healthAddress, directory] = [await take(), await take(), await take()];
+  const [address, healthAddress, directoryAddress] = [await take(), await take(), await take()];
   database = await freshDatabase(undefined, { owner: 'roost_gateway', server: postgres });
   assert('url' in database.owner, 'PostgreSQL is reached over TCP');
   env = {
     ROOST_DOMAIN: DOMAIN,
     ROOST_LISTEN: address,
     ROOST_HEALTH_LISTEN: healthAddress,
-    ROOST_DIRECTORY_LISTEN: directory,
+    ROOST_DIRECTORY_LISTEN: directoryAddress,
     ROOST_TLS_CERT: join(certificates, 'federation-gateway.crt'),
     ROOST_TLS_KEY: join(certificates, 'federation-gateway.key'),
     ROOST_TLS_CA: join(certificates, 'ca.crt'),
