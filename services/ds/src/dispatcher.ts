@@ -104,15 +104,21 @@ export class Dispatcher {
   /** Empties a partition while it is ours, then sleeps until something is put in or it becomes ours. */
   async #carry(way: Way, partition: number, wakeup: Wakeup): Promise<void> {
     const stalled = new Stalled();
+    let retryAtMs = Infinity;
     for (let attempt = 0; !this.#isStopped;) {
       try {
+        // Not put off by what comes meanwhile, or it would wait for as long as others speak.
+        if (performance.now() >= retryAtMs) {
+          stalled.clear();
+          retryAtMs = Infinity;
+          attempt++;
+        }
         if (!this.leases.holds(partition)) stalled.clear();
         await this.#empty(way, partition, stalled);
-        if (stalled.isEmpty) attempt = 0;
-        const ms = stalled.isEmpty ? undefined : this.#pauseMs(attempt);
-        if (this.#isStopped || (await wakeup.wait(ms))) continue;
-        stalled.clear();
-        attempt++;
+        if (stalled.isEmpty) [attempt, retryAtMs] = [0, Infinity];
+        else retryAtMs = Math.min(retryAtMs, performance.now() + this.#pauseMs(attempt));
+        const rest = retryAtMs - performance.now();
+        if (!this.#isStopped) await wakeup.wait(stalled.isEmpty ? undefined : Math.max(0, rest));
       } catch (error) {
         if (this.#isStopped) return;
         this.#ports.events.dispatchFailed(partition, attempt, error);

@@ -27,6 +27,8 @@ export interface DsEvents {
   readonly leasesFailed: (error: unknown) => void;
   /** Too much waits to be delivered, or not any more. */
   readonly outboxFull: (isFull: boolean) => void;
+  /** What is for a homeserver that is away for too long was not put in: it will find a gap. */
+  readonly outboxSkipped: () => void;
   readonly restored: () => void;
 }
 
@@ -83,6 +85,7 @@ export function dsEvents(log: Log): DsEvents {
         {},
         'the database was restored: members of groups that went on since come back by themselves',
       ),
+    outboxSkipped: () => count.skipped({}),
     outboxFull: (isFull) => {
       if (isFull) log.warn({}, 'the outbox is full: senders are asked to come back');
       else log.info({}, 'the outbox has room again');
@@ -109,6 +112,10 @@ function counters() {
     queuesGone: counter('roost_ds_queues_gone_total', 'Queues of members that are gone.'),
     badCommits: counter('roost_ds_bad_commits_total', 'Bad commits that members reported.'),
     groupsExpired: counter('roost_ds_groups_expired_total', 'Groups that nobody used any more.'),
+    skipped: counter(
+      'roost_ds_outbox_skipped_total',
+      'Rows for other homeservers that were not put in, as too much waits for them.',
+    ),
     splits: counter('roost_ds_batch_splits_total', 'Transactions of many that were tried singly.'),
     failures: counter('roost_ds_task_failures_total', 'Rounds of upkeep that failed, by task.', {
       task: ['tending', 'sweep', 'leases'],

@@ -11,6 +11,7 @@ import { concat, utf8 } from '@roost/core/bytes';
 import type { Domain, GroupId } from '@roost/core/ids';
 import type { Crypto } from '@roost/crypto/crypto';
 import type { Executor } from '@roost/postgres/executor';
+import type { Backlog } from './backlog.ts';
 import { cutParts } from './domain/parts.ts';
 import type { Member, QueueConfig } from './domain/roster.ts';
 import { insertOutbox } from './store/outbox.ts';
@@ -36,8 +37,8 @@ export interface FanOutKeys {
   readonly crypto: Crypto;
   readonly transportKey: Uint8Array;
   readonly incarnation: number;
-  /** Told of each row of the outbox. */
-  readonly backlog: { note(bytes: number): void };
+  /** Knows for whom there is room, and is told of each row of the outbox. */
+  readonly backlog: Pick<Backlog, 'admit'>;
 }
 
 /** The partitions that have something for our own QS, and those that have something for other homeservers. */
@@ -118,8 +119,9 @@ export class OutboxDraft {
       { groupId, ...numbered },
       { trace, recipients, groupEvent },
     );
-    this.#keys.backlog.note(sealed.length);
-    this.#rows.push({ id, destination, partition, ...numbered, sealed });
+    if (this.#keys.backlog.admit(destination, sealed.length)) {
+      this.#rows.push({ id, destination, partition, ...numbered, sealed });
+    }
     const advanced = { id, destination, partition, pair: numbered.number };
     this.#heads.set(name, advanced);
     this.#changed.set(name, advanced);

@@ -20,10 +20,18 @@ export async function measureOutbox(on: Executor, destination: Domain): Promise<
   };
 }
 
-/** What waits, looked at up to so many rows; their lengths are known without reading them. */
-export async function weighOutbox(on: Executor, rowsMax: number) {
-  const [found] = await selectWeight(on, rowsMax);
-  return { rows: Number(found?.rows ?? 0n), bytes: Number(found?.bytes ?? 0n) };
+export interface Weight {
+  readonly destination: Domain;
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+/** What waits for whom; the lengths of rows are known without reading them. */
+export async function weighOutbox(on: Executor): Promise<readonly Weight[]> {
+  const found = await selectWeights(on);
+  return found.map(({ destination, rows, bytes }) => ({
+    ...{ destination, rows: Number(rows), bytes: Number(bytes) },
+  }));
 }
 
 export interface PartitionDepth {
@@ -55,10 +63,11 @@ const selectPartitionDepths = statement<[], PartitionDepth>(
     ORDER BY numbers.partition`,
 );
 
-const selectWeight = statement<[rowsMax: number], { rows: bigint; bytes: bigint }>(
+const selectWeights = statement<[], { destination: Domain; rows: bigint; bytes: bigint }>(
   'ds_weigh_outbox',
-  `SELECT count(*) AS rows, coalesce(sum(octet_length(sealed)), 0)::bigint AS bytes
-     FROM (SELECT sealed FROM outbox LIMIT $1::integer) AS waiting`,
+  `SELECT destination, count(*) AS rows, sum(octet_length(sealed))::bigint AS bytes
+     FROM outbox
+    GROUP BY destination`,
 );
 
 const selectDepth = statement<

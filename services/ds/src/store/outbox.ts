@@ -23,13 +23,13 @@ export async function findHeads(on: Executor, ids: readonly Uuid[]): Promise<rea
   return (await selectHeads(on, ids)).map(headOf);
 }
 
-/** Writes rows and the heads that they lead to, in the transaction that accepts their events. */
+/** Writes rows and heads, in the transaction that accepts their events. A head may lead further than the rows do. */
 export async function insertOutbox(
   tx: Executor,
   rows: readonly OutboxRow[],
   heads: readonly (Head & { readonly partition: number })[],
 ): Promise<void> {
-  if (rows.length === 0) return;
+  if (heads.length === 0) return;
   await Promise.all([
     insertRows(
       tx,
