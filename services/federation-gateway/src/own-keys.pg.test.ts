@@ -164,5 +164,23 @@ test('a key that is revoked before it ever signed breaks no chain', async () => 
   clock.advance(DAY_MS);
   expect(keys.signer.publicKey).toEqual(again.publicKey);
   await keys.rotate();
-  expect(read(keys, trust).keys).toHaveLength(3);
+  // The first, the one that was revoked, the one that told of it, and the one that was announced again.
+  expect(read(keys, trust).keys).toHaveLength(4);
+});
+
+test('what signs after a key was revoked is known to nobody, so that who meets it reads of the end of the other', async () => {
+  const keys = await replica();
+  const stolen = keyIdOf(crypto, keys.signer.publicKey);
+  await keys.announce();
+  clock.advance(DAY_MS - 1);
+  const before = read(keys);
+  const known = before.keys.map(({ keyId }) => keyId);
+  await keys.revoke(stolen);
+  expect(known).not.toContainEqual(keyIdOf(crypto, keys.signer.publicKey));
+  clock.advance(1);
+  const announced = keys.all[1]!;
+  await keys.revoke(keyIdOf(crypto, announced.publicKey));
+  expect(keys.signer).toMatchObject({ notBefore: clock.now() });
+  const after = read(keys, before);
+  expect(after.keys.filter(({ revokedAt }) => revokedAt === undefined)).toHaveLength(2);
 });

@@ -14,6 +14,7 @@ import {
   isRotationDue,
   keyIdOf,
   KEYS_MAX,
+  keyStanding,
   nextKey,
   type OwnKey,
   replacementKey,
@@ -104,7 +105,7 @@ export class OwnKeys {
     return made;
   }
 
-  /** Ends a key at once; another takes its place where none is left that signs. */
+  /** Ends a key at once; another takes its place, also of one that was only announced. */
   async revoke(keyId: Uint8Array): Promise<void> {
     const { crypto, clock, database, domain } = this.#ports;
     await database.transaction(async (tx) => {
@@ -114,9 +115,12 @@ export class OwnKeys {
       if (named === undefined) throw new Failure('MALFORMED', 'key_id: there is no such key');
       const nowMs = clock.now();
       await store.revokeKey(tx, named.publicKey, nowMs);
+      // A key that nobody has heard of: whoever meets it reads the directory, and hears of the other's end.
       const others = keys.filter((key) => key !== named);
-      if (signingKey(others, nowMs) === undefined) {
-        await store.addKey(tx, this.#seal(replacementKey(crypto, domain, named, nowMs)));
+      const voucher = others.findLast(({ revokedAt }) => revokedAt === undefined) ?? named;
+      const isSigning = keyStanding(named, nowMs) !== 'expired';
+      if (isSigning || signingKey(others, nowMs) === undefined) {
+        await store.addKey(tx, this.#seal(replacementKey(crypto, domain, voucher, nowMs)));
       }
     });
     await this.rotate();
