@@ -30,6 +30,17 @@ test.each(SERVICES)('%s says that it can serve, where it can', async (service) =
   expect([status, output]).toEqual([0, `${service} can serve\n`]);
 });
 
+test('whoever is to reach other homeservers says where the gateway is not there', async () => {
+  const nobody = { ROOST_FEDERATION_ADDRESS: '127.0.0.1:1', ROOST_AAS_ADDRESS: '127.0.0.1:1' };
+  const checks = ['as', 'qs', 'ds'].map(async (service) => {
+    const env = { ...world.process(`${service}-1`).env, ...nobody };
+    return await runProgram(`services/${service}/src/main.ts`, ['check'], env);
+  });
+  for (const { status, output } of await Promise.all(checks)) {
+    expect([status, output]).toEqual([1, expect.stringMatching(/^federation-gateway does not/m)]);
+  }
+});
+
 test('the operator makes invites over the wire, at one AS, and finds them at the other', async () => {
   const made = await roostctl('as-1', world.certificates, 'invites', 'create', '--count', '3');
   expect(made.status).toBe(0);
