@@ -9,7 +9,7 @@ import type { Faults } from './faults.ts';
 import type { Groups } from './groups.ts';
 import { packParcels, type Parcel } from './parcels.ts';
 import { Pauses, type PausesPorts } from './pauses.ts';
-import type { Delivery, Post, Said } from './post.ts';
+import type { Delivery, Post, Said } from '../handlers/post.ts';
 import { findMarks } from './store/marks.ts';
 import { insertGone } from './store/gone.ts';
 import { bury } from './store/letters.ts';

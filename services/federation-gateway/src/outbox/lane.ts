@@ -4,7 +4,7 @@ import type { Domain } from '@roost/core/ids';
 
 import { Courier, type CourierPorts } from './courier.ts';
 import { pauseMs } from './pauses.ts';
-import { Denied } from './post.ts';
+import { Denied } from '../handlers/post.ts';
 import { findTrouble, forgetTrouble, putTrouble } from './store/lanes.ts';
 
 /** Calls to one destination at once. */

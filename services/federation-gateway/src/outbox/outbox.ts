@@ -6,13 +6,13 @@ import type { Crypto } from '@roost/crypto/crypto';
 import type { Database } from '@roost/postgres/database';
 import type { Log } from '@roost/service/log';
 
-import { outboxHandlers, type OutboxHandlers } from './admin.ts';
+import { outboxHandlers, type OutboxHandlers } from '../handlers/admin/outbox.ts';
 import { Backlog, type BacklogLimits } from './backlog.ts';
 import { observeOutbox, type OutboxEvents, outboxEvents } from './events.ts';
 import type { Faults } from './faults.ts';
 import { Groups } from './groups.ts';
 import { Lanes } from './lanes.ts';
-import { Post, type PostPorts } from './post.ts';
+import { Post, type PostPorts } from '../handlers/post.ts';
 import { Receiver } from './receiver.ts';
 import { type LaneTiming, laneTiming } from './timing.ts';
 import { keepUp } from './upkeep.ts';

@@ -14,7 +14,7 @@ import type { Channels } from '../channels.ts';
 import type { OwnKeys } from '../own-keys.ts';
 import type { Peers } from '../peers.ts';
 import type { Policy } from '../policy.ts';
-import type { OutboxRow } from './store/rows.ts';
+import type { OutboxRow } from '../outbox/store/rows.ts';
 
 export interface PostPorts {
   readonly home: Domain;

@@ -4,9 +4,9 @@ import type { Database } from '@roost/postgres/database';
 import type { FederationAdminServiceDefinition } from '@roost/proto/roost/federation/v1/admin';
 import type { Handlers } from '@roost/rpc/service';
 
-import { listTroubles } from './store/lanes.ts';
-import { listLetters } from './store/letters.ts';
-import { weigh } from './store/rows.ts';
+import { listTroubles } from '../../outbox/store/lanes.ts';
+import { listLetters } from '../../outbox/store/letters.ts';
+import { weigh } from '../../outbox/store/rows.ts';
 
 export interface OutboxAdminPorts {
   readonly database: Database;
