@@ -16,6 +16,7 @@ export function doorOf(config: EdgeConfig): Json {
         statPrefix: 'edge',
         httpFilters: filtersOf(config),
         routes: routesOf(config),
+        windows: { stream: 64 << 10, connection: 1 << 20 },
         stripped: [TOKEN_CLASS_HEADER, SOURCE_HEADER],
       }),
     ],

@@ -50,6 +50,8 @@ interface Manager {
   readonly statPrefix: string;
   readonly httpFilters: readonly Json[];
   readonly routes: Json;
+  /** How much of a call, and of all of a connection, may be under way. */
+  readonly windows: { readonly stream: number; readonly connection: number };
   /** Headers that nobody who comes in here has a say in. */
   readonly stripped: readonly string[];
   readonly more?: { readonly [name: string]: Json };
@@ -58,7 +60,7 @@ interface Manager {
 /** Takes HTTP/2 and HTTP/1.1 apart, with the same manners on every listener. */
 export function managerOf(
   config: CommonConfig,
-  { statPrefix, httpFilters, routes, stripped, more = {} }: Manager,
+  { statPrefix, httpFilters, routes, windows, stripped, more = {} }: Manager,
 ): Json {
   return extension('envoy.filters.network.http_connection_manager', MANAGER, {
     stat_prefix: statPrefix,
@@ -71,8 +73,8 @@ export function managerOf(
     drain_timeout: seconds(Math.min(config.drain.callsMs, 5_000)),
     http2_protocol_options: {
       max_concurrent_streams: 100,
-      initial_stream_window_size: 64 << 10,
-      initial_connection_window_size: 1 << 20,
+      initial_stream_window_size: windows.stream,
+      initial_connection_window_size: windows.connection,
       connection_keepalive: { interval: '30s', timeout: '10s' },
       // A message that is none ends its call, and the connection goes on.
       override_stream_error_on_invalid_http_message: true,

@@ -27,6 +27,8 @@ export function peersDoorOf(config: PeersEdgeConfig): Json {
         statPrefix: 'peers',
         httpFilters: [limitHere(peers.addressCalls), ROUTER],
         routes: routesOf(config),
+        // Deliveries of 4 MiB come from the other side of the world.
+        windows: { stream: 512 << 10, connection: 2 << 20 },
         // What a peer says of itself goes on: whose call it is has to be known before its body is read.
         stripped: [TOKEN_CLASS_HEADER],
         more: FORWARDED_CERTIFICATE,

@@ -15,6 +15,9 @@ const ROOT = new URL('../../../', import.meta.url);
 const MAIN = 'services/homeserver/src/main.ts';
 const CTL = 'services/ctl/src/main.ts';
 
+/** Programs start slowly where many share a machine. */
+const PATIENCE_MS = 180_000;
+
 let root: string;
 const running = new Set<Program>();
 
@@ -76,83 +79,104 @@ async function registrationOf(address: string): Promise<unknown> {
   return await client.getHomeserver({});
 }
 
-test('a homeserver starts, answers, keeps others off its data, and stops in order', async () => {
-  const data = join(root, 'first');
-  const first = homeserver(data, '--domain', 'example.org', '--registration', 'invite');
-  const address = await first.ready();
-  expect(await registrationOf(address)).toMatchObject({ domain: 'example.org', registration: 2 });
+test(
+  'a homeserver starts, answers, keeps others off its data, and stops in order',
+  async () => {
+    const data = join(root, 'first');
+    const first = homeserver(data, '--domain', 'example.org', '--registration', 'invite');
+    const address = await first.ready();
+    expect(await registrationOf(address)).toMatchObject({ domain: 'example.org', registration: 2 });
 
-  const second = homeserver(data);
-  expect(await second.ready()).toMatch(/another homeserver \(process \d+\) runs on .*--data/);
-  expect(await second.end()).toBe(1);
+    const second = homeserver(data);
+    expect(await second.ready()).toMatch(/another homeserver \(process \d+\) runs on .*--data/);
+    expect(await second.end()).toBe(1);
 
-  const invites = new Program(CTL, ['--data', data, 'invites', 'create', '--count', '3']);
-  expect(await invites.end()).toBe(0);
-  expect(invites.out.trim().split('\n')).toHaveLength(3);
+    const invites = new Program(CTL, ['--data', data, 'invites', 'create', '--count', '3']);
+    expect(await invites.end()).toBe(0);
+    expect(invites.out.trim().split('\n')).toHaveLength(3);
 
-  expect(await first.end('SIGTERM')).toBe(0);
-  expect(first.out).toMatch(/stopping signal=SIGTERM\n$/);
-  const refused = new Program(CTL, ['--data', data, 'invites', 'list']);
-  expect(await refused.end()).toBe(1);
-  expect(refused.out).toContain('no homeserver answers');
-});
+    expect(await first.end('SIGTERM')).toBe(0);
+    expect(first.out).toMatch(/stopping signal=SIGTERM\n$/);
+    const refused = new Program(CTL, ['--data', data, 'invites', 'list']);
+    expect(await refused.end()).toBe(1);
+    expect(refused.out).toContain('no homeserver answers');
+  },
+  PATIENCE_MS,
+);
 
-test('after kill -9 the next start takes over, with all that was kept', async () => {
-  const data = join(root, 'killed');
-  const first = homeserver(data);
-  await first.ready();
-  await new Program(CTL, ['--data', data, 'invites', 'create']).end();
-  await first.end('SIGKILL');
+test(
+  'after kill -9 the next start takes over, with all that was kept',
+  async () => {
+    const data = join(root, 'killed');
+    const first = homeserver(data);
+    await first.ready();
+    await new Program(CTL, ['--data', data, 'invites', 'create']).end();
+    await first.end('SIGKILL');
 
-  const next = homeserver(data);
-  expect(await registrationOf(await next.ready())).toMatchObject({ domain: 'localhost' });
-  const invites = new Program(CTL, ['--data', data, 'invites', 'list']);
-  await invites.end();
-  expect(invites.out).toContain('open 1');
-  expect(await next.end('SIGINT')).toBe(0);
-});
+    const next = homeserver(data);
+    expect(await registrationOf(await next.ready())).toMatchObject({ domain: 'localhost' });
+    const invites = new Program(CTL, ['--data', data, 'invites', 'list']);
+    await invites.end();
+    expect(invites.out).toContain('open 1');
+    expect(await next.end('SIGINT')).toBe(0);
+  },
+  PATIENCE_MS,
+);
 
-test('a database that dies is started anew under a homeserver that lives', async () => {
-  const data = join(root, 'database');
-  const program = homeserver(data);
-  await program.ready();
-  const [pid] = (await readFile(join(data, 'postgresql-18/postmaster.pid'), 'utf8')).split('\n');
-  process.kill(Number(pid), 'SIGKILL');
+test(
+  'a database that dies is started anew under a homeserver that lives',
+  async () => {
+    const data = join(root, 'database');
+    const program = homeserver(data);
+    await program.ready();
+    const [pid] = (await readFile(join(data, 'postgresql-18/postmaster.pid'), 'utf8')).split('\n');
+    process.kill(Number(pid), 'SIGKILL');
 
-  for (const until = Date.now() + 20_000; Date.now() < until;) {
-    const invites = new Program(CTL, ['--data', data, 'invites', 'create']);
-    if ((await invites.end()) === 0) break;
-  }
-  expect(program.out).toContain('the database has stopped by itself; starting it again');
-  const invites = new Program(CTL, ['--data', data, 'invites', 'list']);
-  expect(await invites.end()).toBe(0);
-  expect(await program.end('SIGTERM')).toBe(0);
-});
+    for (const until = Date.now() + 20_000; Date.now() < until;) {
+      const invites = new Program(CTL, ['--data', data, 'invites', 'create']);
+      if ((await invites.end()) === 0) break;
+    }
+    expect(program.out).toContain('the database has stopped by itself; starting it again');
+    const invites = new Program(CTL, ['--data', data, 'invites', 'list']);
+    expect(await invites.end()).toBe(0);
+    expect(await program.end('SIGTERM')).toBe(0);
+  },
+  PATIENCE_MS,
+);
 
-test('a homeserver of before meets others once it is told to, and stops meeting them', async () => {
-  const data = join(root, 'met');
-  const before = homeserver(data, '--domain', 'a.example');
-  await before.ready();
-  await before.end('SIGTERM');
+test(
+  'a homeserver of before meets others once it is told to, and stops meeting them',
+  async () => {
+    const data = join(root, 'met');
+    const before = homeserver(data, '--domain', 'a.example');
+    await before.ready();
+    await before.end('SIGTERM');
 
-  const { env, cert } = await federation('a.example');
-  const args = ['--development', '--data', data, '--listen', '127.0.0.1:0'];
-  const met = new Program(MAIN, args, env);
-  const address = await met.ready();
-  const [, port = ''] = /met listen=127\.0\.0\.1:(\d+)/.exec(met.out) ?? [];
-  const written = await directoryAt(Number(port), cert, 'TLSv1.3');
-  expect(JSON.parse(written)).toEqual({ directory: expect.stringMatching(/^[\w-]{200,}$/) });
-  // The same stands where clients come in: port 443 of a homeserver is theirs.
-  const page = await fetch(`http://${address}/.well-known/roost-federation`);
-  expect(await page.text()).toBe(written);
-  await expect(directoryAt(Number(port), cert, 'TLSv1.2')).rejects.toThrow(/version/i);
-  expect(await met.end('SIGTERM')).toBe(0);
+    const { env, cert } = await federation('a.example');
+    const args = ['--development', '--data', data, '--listen', '127.0.0.1:0'];
+    const met = new Program(MAIN, args, env);
+    const address = await met.ready();
+    const [, port = ''] = /met listen=127\.0\.0\.1:(\d+)/.exec(met.out) ?? [];
+    const written = await directoryAt(Number(port), cert, 'TLSv1.3');
+    expect(JSON.parse(written)).toEqual({ directory: expect.stringMatching(/^[\w-]{200,}$/) });
+    // The same stands where clients come in: port 443 of a homeserver is theirs.
+    const page = await fetch(`http://${address}/.well-known/roost-federation`);
+    expect(await page.text()).toBe(written);
+    // Whom it meets is said while it runs.
+    const closed = new Program(CTL, ['--data', data, 'federation', 'policy']);
+    expect([await closed.end(), closed.out]).toEqual([0, expect.stringContaining('allowlist')]);
+    const opened = new Program(CTL, ['--data', data, 'federation', 'mode', 'open']);
+    expect(await opened.end()).toBe(0);
+    await expect(directoryAt(Number(port), cert, 'TLSv1.2')).rejects.toThrow(/version/i);
+    expect(await met.end('SIGTERM')).toBe(0);
 
-  const after = homeserver(data);
-  const closed = await fetch(`http://${await after.ready()}/.well-known/roost-federation`);
-  expect(closed.status).toBe(405);
-  expect(await after.end('SIGTERM')).toBe(0);
-});
+    const after = homeserver(data);
+    const gone = await fetch(`http://${await after.ready()}/.well-known/roost-federation`);
+    expect(gone.status).toBe(405);
+    expect(await after.end('SIGTERM')).toBe(0);
+  },
+  PATIENCE_MS,
+);
 
 /** What switches federation on, with a certificate that signed itself. */
 async function federation(domain: string) {
