@@ -71,6 +71,8 @@ export class Neighbourhood implements Disposable {
       ROOST_FEDERATION_CA: this.#path('ca.pem'),
       ROOST_FEDERATION_ALLOWED_NETWORKS: '127.0.0.0/8',
       ...{ ROOST_FEDERATION_CERT: cert, ROOST_FEDERATION_KEY: key },
+      // By pins: none of them knows an authority for the others' certificates of clients.
+      ROOST_FEDERATION_MTLS: 'required',
     };
   }
 
