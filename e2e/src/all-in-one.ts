@@ -128,6 +128,7 @@ export class AllInOne implements World {
     const config = readFederationConfig({
       ...neighbourhood.environmentOf(this.domain),
       ROOST_FEDERATION_LISTEN: `${address}:${neighbourhood.port}`,
+      ...this.#options.federationEnv,
     });
     assert(config !== undefined, 'federation is switched on');
     const prepared = await prepareFederation(config, this.domain, undefined);

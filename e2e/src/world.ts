@@ -20,6 +20,8 @@ export interface WorldOptions {
   readonly replicas?: number;
   /** The other homeservers that it may meet; its own domain is one of theirs. It meets none without. */
   readonly neighbourhood?: Neighbourhood;
+  /** What its gateway, and the listener for others, are told besides. */
+  readonly federationEnv?: Readonly<Record<string, string>>;
 }
 
 /** A whole homeserver, over databases of its own. */

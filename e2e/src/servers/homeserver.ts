@@ -227,13 +227,13 @@ async function make(options: HomeserverOptions): Promise<Made> {
     }
   }
   if (met !== undefined) {
-    const env = { ...options.env, ...options.envOf?.[GATEWAY] };
+    const env = { ...options.federationEnv, ...options.env, ...options.envOf?.[GATEWAY] };
     const order = { ...met, services: addresses, secretOf, logs, env };
     for (const each of await gatewayProcesses(parts, order)) processes.set(each.name, each);
   }
   const edge = await Envoy.prepare({
     ...{ domain, certificates, services: addresses, met },
-    env: { ...UNLIMITED, ...options.edgeEnv },
+    env: { ...UNLIMITED, ...options.federationEnv, ...options.edgeEnv },
   });
   symlinkSync(edge.log, join(logs, 'edge.log'));
   return { parts, databases, federation: met?.database, processes, edge, logs, secrets };
