@@ -122,7 +122,8 @@ export class TestQueues {
   after: () => Promise<void> = async () => undefined;
   /** Handles, in hex. */
   readonly gone = new Set<string>();
-  heads = 0;
+  /** What it says besides, true or not. */
+  readonly claims: Gone[] = [];
 
   constructor(transportKey: Uint8Array) {
     this.#transportKey = transportKey;
@@ -132,7 +133,7 @@ export class TestQueues {
     return bus.serve(async (bytes) => {
       const batch = decodeBusBatch(bytes);
       await this.before(batch);
-      const gone = batch.events.flatMap((event) => this.#take(event));
+      const gone = [...this.claims, ...batch.events.flatMap((event) => this.#take(event))];
       const groups = new Map(batch.events.map(({ groupId }) => [printId(groupId), groupId]));
       const marks = [...groups].map(([name, groupId]) => ({
         groupId,
@@ -149,7 +150,6 @@ export class TestQueues {
 
   #take(event: BusEvent): Gone[] {
     const { groupId, kind, number } = event;
-    if (kind === 'head') this.heads++;
     const name = printId(groupId);
     const fanOut = kind === 'event' ? openFanOut(crypto, this.#transportKey, event) : undefined;
     if (takes(this.marks.get(name) ?? firstPair, event)) {
