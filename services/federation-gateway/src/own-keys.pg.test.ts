@@ -12,6 +12,7 @@ import { TestClock } from '@roost/testing/clock';
 import { type FreshDatabase, freshDatabase } from '@roost/testing/postgres';
 
 import { OwnKeys, type OwnKeysPorts } from './own-keys.ts';
+import * as store from './store/keys.ts';
 
 const domain = parseDomain('a.example');
 const about: OwnKeysPorts['about'] = {
@@ -50,7 +51,7 @@ test('replicas that start at once have one key and publish the same bytes', asyn
     Array.from({ length: 3 }, () => a.signer.publicKey),
   );
   expect([b.directory, c.directory]).toEqual([a.directory, a.directory]);
-  expect(read(a)).toMatchObject({ serial: 1n });
+  expect(read(a)).toMatchObject({ serial: BigInt(clock.now()) });
 });
 
 test('a key that everybody can sign with is not put in, and one that lies there is not signed with', async () => {
@@ -111,9 +112,22 @@ test('what is published stays as it is for hours, and grows in its serial with e
   expect(keys.directory).toEqual(first);
   clock.advance(2 * HOUR_MS);
   await keys.rotate();
-  expect(read(keys).serial).toBe(2n);
+  const { serial } = read(keys);
+  expect(serial).toBe(BigInt(clock.now()));
   const moved = await replica({ about: { ...about, endpoint: { host: 'b.a.example', port: 1 } } });
-  expect(read(moved).serial).toBe(3n);
+  // In the same millisecond too.
+  expect(read(moved).serial).toBe(serial + 1n);
+});
+
+test('a homeserver whose database was restored is believed by who read of what came after the backup', async () => {
+  const keys = await replica();
+  const backup = await store.findDirectory(database);
+  clock.advance(HOUR_MS);
+  const about2 = { ...about, endpoint: { host: 'b.a.example', port: 1 } };
+  const trust = read(await replica({ about: about2 }), read(keys));
+  await store.putDirectory(database, backup!);
+  clock.advance(HOUR_MS);
+  expect(read(await replica({ about: about2 }), trust).serial).toBeGreaterThan(trust.serial);
 });
 
 test('an announced key is published at once and signs after a day', async () => {

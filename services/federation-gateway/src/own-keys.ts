@@ -166,7 +166,9 @@ export class OwnKeys {
     const kept = await store.findDirectory(tx);
     const isFresh = kept !== undefined && nowMs - kept.signedAtMs < SIGN_EVERY_MS;
     if (isFresh && kept.signedAtMs <= nowMs && equal(kept.digest, digest)) return kept.signed;
-    const serial = (kept?.serial ?? 0n) + 1n;
+    // Grows by the clock, so that it goes on over a restored database: peers take no smaller one.
+    const [next, byClock] = [(kept?.serial ?? 0n) + 1n, BigInt(nowMs)];
+    const serial = next > byClock ? next : byClock;
     const signed = signDirectory(crypto, { ...about, domain, serial, createdMs: nowMs, keys });
     await store.putDirectory(tx, { serial, signed, digest, signedAtMs: nowMs });
     return signed;
