@@ -8,8 +8,10 @@ import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
 import type { SecureVersion } from 'node:tls';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { parseDomain } from '@roost/core/ids';
 import { AuthenticationServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
-import { clientOf, connect } from '@roost/rpc/client';
+import { PeerServiceDefinition } from '@roost/proto/roost/federation/v1/peer';
+import { clientOf, connect, connectHomeserver } from '@roost/rpc/client';
 
 const ROOT = new URL('../../../', import.meta.url);
 const MAIN = 'services/homeserver/src/main.ts';
@@ -162,6 +164,11 @@ test(
     // The same stands where clients come in: port 443 of a homeserver is theirs.
     const page = await fetch(`http://${address}/.well-known/roost-federation`);
     expect(await page.text()).toBe(written);
+    // Each door has its own methods, and a client finds no way around the token gate.
+    await expect(clientsCallAt(Number(port), cert)).rejects.toMatchObject({
+      reason: 'METHOD_UNKNOWN',
+    });
+    await expect(peersCallAt(address)).rejects.toMatchObject({ reason: 'METHOD_UNKNOWN' });
     // Whom it meets is said while it runs.
     const closed = new Program(CTL, ['--data', data, 'federation', 'policy']);
     expect([await closed.end(), closed.out]).toEqual([0, expect.stringContaining('allowlist')]);
@@ -195,6 +202,21 @@ async function federation(domain: string) {
       ROOST_FEDERATION_KEY: key,
     },
   };
+}
+
+async function clientsCallAt(port: number, ca: string): Promise<unknown> {
+  const addresses = [`127.0.0.1:${port}`];
+  using channel = connectHomeserver({ addresses, domain: parseDomain('a.example'), ca });
+  return await clientOf(AuthenticationServiceDefinition, channel).getHomeserver({});
+}
+
+async function peersCallAt(address: string): Promise<unknown> {
+  using channel = connect(address);
+  const nothing = new Uint8Array(0);
+  return await clientOf(PeerServiceDefinition, channel).call({
+    envelope: nothing,
+    payload: nothing,
+  });
 }
 
 async function directoryAt(port: number, ca: string, version: SecureVersion): Promise<string> {
