@@ -84,7 +84,7 @@ export function clientOf<D extends ServiceDefinition>(
 ): Client<D> {
   const methods = Object.entries(definition.methods).map(([key, method]) => {
     const path = pathOf(definition, method);
-    const rule = ruleOf(method);
+    const rule = signing && ruleOf(method);
     const call = (request: unknown, options: CallOptions = {}) => {
       const addressed = signing && { ...signing, audience: audienceOf(rule, request, signing) };
       const outgoing = prepare(path, encodeWith(method.requestType, request), options, addressed);

@@ -110,7 +110,7 @@ export function earOf(
   if (groupId.domain !== config.domain) {
     throw new Failure(
       'FEDERATION_DENIED',
-      'federation is not configured: groups of other homeservers cannot be reached',
+      `a group is founded at the homeserver of its founder, and this one is ${config.domain}`,
     );
   }
   return new Ear(crypto, groupId, request.earKey);

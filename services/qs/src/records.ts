@@ -98,9 +98,11 @@ export class Records {
 
   /** Refuses what belongs to another homeserver. */
   assertHere(domain: Domain): void {
-    if (!this.isHere(domain)) {
-      throw new Failure('FEDERATION_DENIED', 'federation is not configured');
-    }
+    if (this.isHere(domain)) return;
+    const sentence = this.#home.isFederated
+      ? `that belongs to ${domain}, and this homeserver is ${this.#home.domain}`
+      : 'federation is not configured';
+    throw new Failure('FEDERATION_DENIED', sentence);
   }
 }
 

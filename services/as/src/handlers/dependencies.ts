@@ -50,7 +50,7 @@ export function requireLocal<T extends { readonly domain: Domain }>(id: T, home:
   if (id.domain === home) return id;
   throw new Failure(
     'FEDERATION_DENIED',
-    'federation is not configured: this homeserver serves its own domain only',
+    `${id.domain} is another homeserver: this one has users of ${home} alone`,
   );
 }
 
