@@ -74,7 +74,8 @@ const allowed: Record<string, { readonly ours: string; readonly doors: string }>
     doors: 'zod',
   },
   'services/qs': {
-    ours: 'bus core crypto identity mls postgres proto rpc service',
+    // Of federation only which addresses others may name.
+    ours: 'bus core crypto federation identity mls postgres proto rpc service',
     doors: 'lru-cache zod',
   },
   'services/ds': {

@@ -6,7 +6,7 @@ import type { PushRegistration } from '@roost/bus/push';
 import { utf8 } from '@roost/core/bytes';
 import { HOUR_MS, SECOND_MS, type Clock } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
-import { isPublicAddress } from './public-address.ts';
+import { isAllowedAddress } from '@roost/federation/address';
 import type { Push, PushOutcome } from './push.ts';
 import { encryptPush, type Sender, vapidHeader } from './web-push-content.ts';
 
@@ -73,7 +73,7 @@ export class WebPush implements Push {
     const url = URL.parse(endpoint);
     if (url?.protocol !== 'https:' || url.username !== '' || url.password !== '') return undefined;
     const host = url.hostname.replace(/^\[|\]$/g, '');
-    const isHidden = isIP(host) !== 0 && !isPublicAddress(host);
+    const isHidden = isIP(host) !== 0 && !isAllowedAddress(host);
     return isHidden && !this.#options.isPrivateAllowed ? undefined : url;
   }
 
@@ -124,7 +124,7 @@ const publicLookup: LookupFunction = (host, options, done) => {
   lookup(host, { ...options, all: true }, (error, addresses) => {
     if (error !== null) return done(error, []);
     const [first] = addresses;
-    if (first === undefined || !addresses.every(({ address }) => isPublicAddress(address))) {
+    if (first === undefined || !addresses.every(({ address }) => isAllowedAddress(address))) {
       return done(new Hidden('the name of an endpoint leads inside'), []);
     }
     return options.all === true ? done(null, addresses) : done(null, first.address, first.family);
