@@ -124,10 +124,11 @@ export class Running {
     const steps = [
       async () => renewKeys(this.core),
       async () => this.core.trust.refresh(),
-      async () => this.core.trust.refreshOthers(),
       async () => renewAccount(this.core),
       async () => this.#keyPackages.refill(),
       async () => this.#wallet.fill(),
+      // Others may let us wait: nothing else does that.
+      async () => this.core.trust.refreshOthers(),
     ];
     while (!this.signal.aborted) {
       let waitMs = UPKEEP_MS;

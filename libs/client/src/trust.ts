@@ -66,10 +66,15 @@ export class Trust {
 
   /** Fetches anew what is old of all domains that we met; one that is away is asked another time. */
   async refreshOthers(): Promise<void> {
-    for (const [domain] of this.#parts.ledger.list(trusts)) {
-      await this.refresh(OTHERS_FRESH_MS, domain as Domain).catch((error: unknown) => {
-        if (!(error instanceof Failure)) throw error;
-      });
+    const met = this.#parts.ledger.list(trusts).map(([domain]) => domain as Domain);
+    for (let at = 0; at < met.length; at += MET_MAX) {
+      const some = met.slice(at, at + MET_MAX);
+      const asked = await Promise.allSettled(
+        some.map((domain) => this.refresh(OTHERS_FRESH_MS, domain)),
+      );
+      for (const each of asked) {
+        if (each.status === 'rejected' && !(each.reason instanceof Failure)) throw each.reason;
+      }
     }
   }
 
