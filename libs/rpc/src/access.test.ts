@@ -5,12 +5,15 @@ import { Caller, LimiterAway, type Rule, TokenClass } from '@roost/proto/roost/a
 import * as externalAuth from '@roost/proto/envoy/service/auth/v3/external_auth';
 import * as rateLimit from '@roost/proto/envoy/service/ratelimit/v3/rls';
 import * as authentication from '@roost/proto/roost/authentication/v1/authentication';
-import * as admin from '@roost/proto/roost/federation/v1/admin';
 import * as delivery from '@roost/proto/roost/delivery/v1/delivery';
+import * as deliveryAdmin from '@roost/proto/roost/delivery/v1/admin';
+import * as federationAdmin from '@roost/proto/roost/federation/v1/admin';
 import * as gateway from '@roost/proto/roost/federation/v1/gateway';
 import * as peer from '@roost/proto/roost/federation/v1/peer';
 import * as limits from '@roost/proto/roost/tokens/v1/limits';
 import * as queue from '@roost/proto/roost/queue/v1/queue';
+import * as queueAdmin from '@roost/proto/roost/queue/v1/admin';
+import * as tokenAdmin from '@roost/proto/roost/tokens/v1/admin';
 import * as tokens from '@roost/proto/roost/tokens/v1/tokens';
 
 import { isReachable, requireRule } from './access.ts';
@@ -24,8 +27,9 @@ function isDefinition(value: unknown): value is ServiceDefinition {
   return typeof value === 'object' && value !== null && 'fullName' in value && 'methods' in value;
 }
 
-const ours = [authentication, delivery, queue, tokens, limits, admin, gateway, peer];
-const definitions = [externalAuth, rateLimit, ...ours]
+const ours = [authentication, delivery, queue, tokens, limits, gateway, peer];
+const admins = [deliveryAdmin, federationAdmin, queueAdmin, tokenAdmin];
+const definitions = [externalAuth, rateLimit, ...ours, ...admins]
   .flatMap((file) => Object.values<unknown>(file))
   .filter(isDefinition);
 
