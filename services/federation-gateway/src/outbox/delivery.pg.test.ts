@@ -69,6 +69,17 @@ const saidOf = (groupId: GroupId, of = hub) => of.said.get(printId(groupId)) ?? 
 const hasAll = (groupId: GroupId) => queues.heardOf(groupId).at(-1) === saidOf(groupId).at(-1);
 const arrive = async (...groups: readonly GroupId[]) =>
   await until(async () => groups.every(hasAll) && (await waiting()) === 0);
+/** Where a failure would keep it waiting for longer than a test lasts. */
+const arriveAtLast = async (group: GroupId) => {
+  let askedAtMs = performance.now();
+  await until(async () => {
+    if (hasAll(group) && (await waiting()) === 0) return true;
+    if (performance.now() - askedAtMs < 500) return false;
+    askedAtMs = performance.now();
+    await admin().retryPeer({ domain: B });
+    return false;
+  });
+};
 const waiting = async (): Promise<number> => {
   const text = 'SELECT count(*)::integer AS count FROM outbox';
   return (await a.database.query<{ count: number }>({ text }))[0]?.count ?? 0;
@@ -116,7 +127,7 @@ test('a pause, however long, ends at once when the peer says something', async (
   await b.goDown();
   say(group, 2);
   await carry();
-  await until(async () => (await failures()) === 1);
+  await until(async () => (await failures()) > 0);
   await b.comeBack();
   // Nothing would happen for ten minutes.
   back.say(back.groupOf(9), 'hello');
@@ -259,14 +270,15 @@ test('a group that a peer does not take now waits by itself, and the others flow
 
 test('what waited for too many days is given up, and the peer hears of a gap, then of what came later', async () => {
   // Directories are good for as long as this takes.
-  await open({ outbox: { ...outboxDefaults, retryDays: 0.5 } });
+  await open({ outbox: { ...outboxDefaults, retryDays: 0.5 }, timing: SLOW });
   const group = hub.groupOf(1);
   say(group, 2);
   await carry();
-  await arrive(group);
+  await arriveAtLast(group);
   await b.goDown();
   say(group, 600, 2);
   await carry();
+  await until(async () => (await failures()) > 0);
   clock.advance(0.3 * DAY_MS);
   say(group, 3, 602);
   await carry();
@@ -284,8 +296,7 @@ test('what waited for too many days is given up, and the peer hears of a gap, th
     'SELECT count(*)::integer AS count, max(octet_length(sealed)) AS most FROM dead_letters';
   expect(await a.database.query({ text: kept })).toEqual([{ count: 600, most: 0 }]);
   await b.comeBack();
-  await admin().retryPeer({ domain: B });
-  await arrive(group);
+  await arriveAtLast(group);
   expect(queues.heardOf(group)).toEqual([
     ...['message 0', 'message 1', '-'],
     ...['message 602', 'message 603', 'message 604'],
@@ -321,21 +332,20 @@ test('a gateway that was restored goes on: what it lost is told as a gap, and no
   const group = hub.groupOf(1);
   say(group, 3);
   await carry();
-  await arrive(group);
+  await arriveAtLast(group);
   const read = 'SELECT tag, incarnation, n FROM marks';
   const [mark] = await a.database.query<{ tag: Uint8Array; n: bigint }>({ text: read });
   await b.goDown();
   say(group, 3, 3);
   await carry();
-  await until(async () => (await failures()) === 1);
+  await until(async () => (await failures()) > 0);
   // The backup was made before these three came.
   await a.database.query({ text: 'DELETE FROM outbox' });
   await a.database.query({ text: 'UPDATE marks SET n = $1', values: [mark?.n] });
   await b.comeBack();
   say(group, 1, 6);
   await carry();
-  await admin().retryPeer({ domain: B });
-  await arrive(group);
+  await arriveAtLast(group);
   expect(queues.heardOf(group)).toEqual([...saidOf(group).slice(0, 3), '-', 'message 6']);
 });
 
