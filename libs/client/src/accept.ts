@@ -69,7 +69,7 @@ async function joinInfoOf(
   leaf: OwnLeaf,
 ): Promise<GetExternalJoinInfoResponse> {
   const { caller, trust } = core;
-  await trust.meet(contact.group.domain);
+  await trust.meetHub(contact.group.domain);
   const groupId = scopedWire(contact.group);
   const price = { token: 'general' as const, sign: newKeySigner(leaf.signing) };
   const participant = new Uint8Array(0);

@@ -93,7 +93,7 @@ function attributed(core: Core, lane: string, own: OwnPackage, welcome: WelcomeR
 /** Fetches the tree, joins, and verifies every member. */
 async function fetched(core: Core, own: OwnPackage, info: JoinerInfo, welcome: WelcomeRecord) {
   const { caller, mls, trust } = core;
-  await trust.meet(info.groupId.domain);
+  await trust.meetHub(info.groupId.domain);
   const request = {
     groupId: scopedWire(info.groupId),
     earKey: info.earKey,

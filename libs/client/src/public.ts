@@ -72,7 +72,7 @@ export async function performEnter(core: Core, lane: string, key: string): Promi
     return 'on';
   }
   const { id, keys, leaf } = group;
-  await core.trust.meet(id.domain);
+  await core.trust.meetHub(id.domain);
   await registerHandle(core, id, leaf);
   const participant = participantIdOf(crypto, keys.participantKey, ownClient(core).user);
   const request = {

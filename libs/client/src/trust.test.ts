@@ -30,6 +30,7 @@ async function scene() {
   const store = NodeStore.open(join(folder, String(stores++)));
   const ledger = await Ledger.open(store, [trusts]);
   const asked: string[] = [];
+  const hubs: string[] = [];
   const published = new Map<string, Uint8Array[]>();
   const rootOf = (domain: Domain): Uint8Array => {
     const validity = { notBefore: clock.now() - HOUR_MS, notAfter: clock.now() + 400 * DAY_MS };
@@ -45,10 +46,15 @@ async function scene() {
         return { roots, intermediates: [], revoked: [] };
       },
     },
-    delivery: { getExternalSender: async () => ({ externalSender: Uint8Array.of(1) }) },
+    delivery: {
+      getExternalSender: async ({ domain = home }: { domain?: string }) => {
+        hubs.push(domain);
+        return { externalSender: Uint8Array.of(domain.length) };
+      },
+    },
   } as object as Services;
   const trust = new Trust({ ledger, crypto, clock, services, domain: home });
-  return { trust, asked, published, rootOf, clock, ledger };
+  return { trust, asked, hubs, published, rootOf, clock, ledger };
 }
 
 /** What needs a root of a domain to hold. */
@@ -60,14 +66,14 @@ test('keys of another homeserver are fetched when they are needed, once, by our 
   expect(await trust.judge(judgement(trust, b))).toBe('b.example 1');
   expect(await trust.judge(judgement(trust, b))).toBe('b.example 1');
   expect(asked).toEqual(['b.example']);
-  const both = await Promise.all([trust.meet(home), trust.meet(home)]);
+  const both = await Promise.all([trust.refresh(), trust.refresh()]);
   expect(both).toHaveLength(2);
   expect(asked).toEqual(['b.example', 'a.example']);
 });
 
 test('the first roots of a homeserver are kept: others are refused, continued ones are taken', async () => {
   const { trust, published, rootOf, clock } = await scene();
-  await trust.meet(b);
+  await trust.refresh(Infinity, b);
   const before = published.get(b) ?? [];
   published.set(b, [rootOf(b)]);
   clock.advance(HOUR_MS);
@@ -88,7 +94,7 @@ test('keys that a homeserver says are of another domain are not taken for its ow
 
 test('what does not fit is judged again by fresh keys of that homeserver alone, and then is forged', async () => {
   const { trust, asked, clock } = await scene();
-  await trust.meet(b);
+  await trust.refresh(Infinity, b);
   clock.advance(2 * HOUR_MS);
   let judged = 0;
   const forged = () =>
@@ -106,7 +112,7 @@ test('who is away is why a judgement fails, and what is known is judged without 
     reason: 'PEER_UNAVAILABLE',
   });
   expect(trust.judgeNow(judgement(trust, c))).toBeUndefined();
-  await trust.meet(b);
+  await trust.refresh(Infinity, b);
   expect(trust.judgeNow(judgement(trust, b))).toBe('b.example 1');
   expect(asked).toEqual(['c.example', 'b.example']);
 });
@@ -142,9 +148,22 @@ test('whoever names homeservers without end is not followed', async () => {
 test('others are asked again after half a day, and one that is away is passed over', async () => {
   const { trust, asked, published, clock } = await scene();
   await trust.refresh();
-  await trust.meet(b);
+  await trust.refresh(Infinity, b);
   published.delete(b);
   clock.advance(13 * HOUR_MS);
   await trust.refreshOthers();
   expect(asked).toEqual(['a.example', 'b.example', 'a.example', 'b.example']);
+});
+
+test('what a hub proposes by is asked of it when one of its groups is entered, once', async () => {
+  const { trust, hubs } = await scene();
+  await trust.judge(judgement(trust, b));
+  expect(hubs).toEqual([]);
+  await trust.meetHub(b);
+  await trust.refresh(0, b);
+  await trust.meetHub(b);
+  expect(trust.hubSender(b)).toEqual(Uint8Array.of(b.length));
+  await trust.refresh();
+  await trust.meetHub(home);
+  expect(hubs).toEqual([b, home]);
 });

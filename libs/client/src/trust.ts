@@ -59,9 +59,16 @@ export class Trust {
     return fetching;
   }
 
-  /** Fetches the keys of a domain that we know nothing of yet. */
-  async meet(domain: Domain): Promise<void> {
+  /** Fetches what a hub's groups are judged by, where we know nothing of it yet. */
+  async meetHub(domain: Domain): Promise<void> {
     await this.refresh(Infinity, domain);
+    const { ledger, services } = this.#parts;
+    if (ledger.get(trusts, domain)?.externalSender.length !== 0) return;
+    const { externalSender } = await services.delivery.getExternalSender({ domain });
+    await ledger.turn((turn) => {
+      const known = turn.get(trusts, domain);
+      if (known !== undefined) turn.put(trusts, domain, { ...known, externalSender });
+    });
   }
 
   /** Fetches anew what is old of all domains that we met; one that is away is asked another time. */
@@ -85,7 +92,7 @@ export class Trust {
   /** What groups on a hub name as their external sender. */
   hubSender(hub = this.domain): Uint8Array {
     const known = this.#parts.ledger.get(trusts, hub);
-    assert(known !== undefined, 'the keys of a hub are fetched before its groups are entered');
+    assert(known !== undefined, 'what a hub says is fetched before its groups are entered');
     return known.externalSender;
   }
 
@@ -188,12 +195,14 @@ export class Trust {
 
   async #fetch(domain: Domain): Promise<void> {
     const { ledger, services, clock, crypto } = this.#parts;
-    const [{ roots, intermediates, revoked }, { externalSender }] = await Promise.all([
+    const [{ roots, intermediates, revoked }, sender] = await Promise.all([
       services.authentication.getPublicKeys({ domain }),
-      services.delivery.getExternalSender({ domain }),
+      // People are judged without the hub of their homeserver.
+      domain === this.domain ? services.delivery.getExternalSender({}) : undefined,
     ]);
+    const externalSender = sender?.externalSender ?? ledger.get(trusts, domain)?.externalSender;
     const fresh: TrustRecord = {
-      ...{ roots, intermediates, revoked, externalSender },
+      ...{ roots, intermediates, revoked, externalSender: externalSender ?? NOT_ASKED },
       fetchedMs: clock.now(),
     };
     const authority = readAuthority(crypto, domain, fresh);
@@ -212,6 +221,8 @@ export class Trust {
     this.#read.set(domain, authority);
   }
 }
+
+const NOT_ASKED = new Uint8Array(0);
 
 /** The domain that a client credential says that it is of. */
 export function domainOf(clientCredential: Uint8Array): Domain {
