@@ -76,7 +76,7 @@ export async function settlePending(
     if (turn.get(pendingCommits, lane) === undefined) return;
     if (result === 'accepted') return mergePending(core, turn, lane);
     dropPending(turn, lane);
-    for (const { event } of result.events) await receive(core, turn, event);
+    for (const { event } of result.events) await receive(core, turn, event, 'log');
     const epoch = turn.get(states, lane)?.groupContext.epoch ?? 0n;
     if (epoch < result.currentEpoch) markBehind(core, turn, lane);
   });

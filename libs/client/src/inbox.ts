@@ -15,6 +15,7 @@ import type { KeyPackages } from './key-packages.ts';
 import type { Turn } from './ledger.ts';
 import type { Following } from './listener.ts';
 import { forgetPassed } from './mls-config.ts';
+import { afterRestore, isRestoredJump } from './restored.ts';
 import { receive } from './rooms.ts';
 import { markBehind } from './standing.ts';
 import { clientSigner, qsClientSigner } from './signers.ts';
@@ -92,6 +93,7 @@ function openOrSkip(
     const { items, next, state } = openRun(core.crypto, reader, privateKey, run);
     turn.put(queueReaders, SELF, { next, state });
     if (run.firstSequence > reader.next) behind(core, turn);
+    if (isRestoredJump(reader.next, run.firstSequence)) afterRestore(core, turn);
     return items;
   } catch (error) {
     if (!(error instanceof Failure)) throw error;

@@ -8,7 +8,7 @@ import { noGroup } from './groups.ts';
 import type { Outcome } from './lanes.ts';
 import { usersOf } from './members.ts';
 import { receive, receiveEarly } from './rooms.ts';
-import { markLost } from './resync.ts';
+import { markLost, markRolledBack } from './resync.ts';
 import { end, markBehind } from './standing.ts';
 import { leafSigner, qsClientSigner } from './signers.ts';
 import { type Group, groups, states } from './state.ts';
@@ -20,8 +20,8 @@ export async function catchUp(core: Core, lane: string): Promise<void> {
   for (let pages = 0; pages < PAGES_MAX; pages++) {
     const [group, state] = [core.ledger.get(groups, lane), core.ledger.get(states, lane)];
     if (group?.standing !== 'active' || state === undefined) return;
-    const fromEpoch = state.groupContext.epoch;
-    const page = await logPage(core, group, fromEpoch);
+    const own = state.groupContext.epoch;
+    const page = await logPage(core, group, group.suspectEpoch ?? own);
     if (page === 'gone') {
       await core.ledger.turn((turn) => end(core, turn, group, undefined));
       return;
@@ -30,11 +30,19 @@ export async function catchUp(core: Core, lane: string): Promise<void> {
       await core.ledger.turn((turn) => markLost(turn, group, undefined));
       return;
     }
-    await core.ledger.turn((turn) => takeLog(core, turn, lane, page.events));
+    if (page.currentEpoch < own) {
+      await core.ledger.turn((turn) => markRolledBack(turn, group));
+      return;
+    }
+    await core.ledger.turn(async (turn) => {
+      await takeLog(core, turn, lane, page.events);
+      const now = turn.get(groups, lane);
+      if (now !== undefined) turn.put(groups, lane, { ...now, suspectEpoch: undefined });
+    });
     if (core.ledger.get(groups, lane)?.lost !== undefined) return;
     const epoch = core.ledger.get(states, lane)?.groupContext.epoch ?? page.currentEpoch;
     if (epoch >= page.currentEpoch) break;
-    if (epoch === fromEpoch) {
+    if (epoch === own) {
       // What the hub has leads us no further.
       await core.ledger.turn((turn) => markLost(turn, group, undefined));
       return;
@@ -55,7 +63,7 @@ async function takeLog(
   events: readonly LogEvent[],
 ): Promise<void> {
   for (const { event } of events) {
-    await turn.attempt(() => receive(core, turn, event)).catch(core.report);
+    await turn.attempt(() => receive(core, turn, event, 'log')).catch(core.report);
   }
   await receiveEarly(core, turn, lane);
 }

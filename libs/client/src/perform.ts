@@ -122,8 +122,11 @@ async function performSend(core: Core, lane: string, key: string, task: Send): P
   return 'on';
 }
 
-/** Refusals of a message after which it is encrypted anew; whoever is no member finds that out. */
-const STALE: ReadonlySet<string> = new Set(['EPOCH_TOO_OLD', 'GROUP_UNKNOWN']);
+/**
+ * Refusals of a message after which it is encrypted anew; whoever is no member finds that out, and that the hub was
+ * restored.
+ */
+const STALE: ReadonlySet<string> = new Set(['EPOCH_TOO_OLD', 'EPOCH_UNKNOWN', 'GROUP_UNKNOWN']);
 
 /** Whether there is nobody to read a message yet, or somebody who must not. */
 function isWaiting(group: Group): boolean {

@@ -52,6 +52,16 @@ export function markLost(turn: Turn, group: Group, bad: NonNullable<Group['lost'
   turn.put(groups, lane, { ...now, isBehind: true, lost: bad === undefined ? {} : { bad } });
 }
 
+/** The hub was restored from a backup: we come back where it is. */
+export function markRolledBack(turn: Turn, group: Group): void {
+  const lane = printId(group.id);
+  markLost(turn, group, undefined);
+  const now = turn.get(groups, lane);
+  if (now?.lost === undefined) return;
+  const lost = { ...now.lost, isRolledBack: true };
+  turn.put(groups, lane, { ...now, lost, suspectEpoch: undefined });
+}
+
 /** What is wrong with a commit that members cannot process, as far as ts-mls tells. */
 export function badCommitOf(epoch: bigint, error: unknown): NonNullable<Group['lost']>['bad'] {
   const isTag = error instanceof Error && /confirmation tag/i.test(error.message);
@@ -115,7 +125,8 @@ async function comeBack(
   const made = await mls.externalCommit(from, keys, aad, { isResync: true });
   const { groupContext } = made.next;
   const before = ledger.get(states, lane)?.groupContext.epoch ?? 0n;
-  if (!equal(groupContext.groupId, utf8(lane)) || groupContext.epoch <= before) {
+  const isOld = groupContext.epoch <= before && group.lost?.isRolledBack !== true;
+  if (!equal(groupContext.groupId, utf8(lane)) || isOld) {
     throw new Failure('UNAUTHENTICATED', 'the hub tells of another group, or of an epoch long ago');
   }
   await ledger.turn((turn) => {

@@ -10,7 +10,8 @@ import type { Turn } from './ledger.ts';
 import { advance } from './members.ts';
 import type { ClientState } from './mls.ts';
 import { markAtOdds } from './odds.ts';
-import { badCommitOf, markLost } from './resync.ts';
+import { isOther, suspect, withCommit } from './restored.ts';
+import { badCommitOf, markLost, markRolledBack } from './resync.ts';
 import { dropPending, end, markBehind } from './standing.ts';
 import {
   earlyEvents,
@@ -31,7 +32,12 @@ const EARLY_EVENTS_MAX = 2_000;
  * Takes in what a hub tells of a group: by the queue, by the log, or in the answer to a commit that
  * lost. The same event may come by each of them.
  */
-export async function receive(core: Core, turn: Turn, encoded: Uint8Array): Promise<void> {
+export async function receive(
+  core: Core,
+  turn: Turn,
+  encoded: Uint8Array,
+  source: 'queue' | 'log' = 'queue',
+): Promise<void> {
   const event = decodeGroupEvent(encoded);
   const lane = printId(event.groupId);
   const group = turn.get(groups, lane);
@@ -50,6 +56,11 @@ export async function receive(core: Core, turn: Turn, encoded: Uint8Array): Prom
     return;
   }
   if (event.epoch > epoch) return waitFor(core, turn, group, encoded);
+  if (event.kind === 'commit' && isOther(core, group, event.epoch, event.mlsMessage)) {
+    // A queue may hold what the hub itself has forgotten.
+    if (source === 'queue') return suspect(core, turn, lane, event.epoch);
+    return markRolledBack(turn, group);
+  }
   switch (event.kind) {
     case 'application':
       return receiveMessage(core, turn, group, event);
@@ -79,12 +90,15 @@ export async function mergePending(core: Core, turn: Turn, lane: string): Promis
   }
   turn.put(states, lane, next);
   const commit = parseHandshake(pending.commit);
+  const commits = withCommit(core, group, next.groupContext.epoch - 1n, pending.commit);
   if (pending.isResync === true) {
-    const found: Group = { ...group, isBehind: false, lost: undefined };
+    const found: Group = { ...group, commits, isBehind: false, lost: undefined };
     await advance(core, turn, found, { before: undefined, after: next, commit });
     core.news.put(turn, { kind: 'returned', chat: lane });
+    // Who was put out since the backup may be in again.
+    turn.after(() => tidySoon(core, lane));
   } else {
-    await advance(core, turn, group, { before, after: next, commit });
+    await advance(core, turn, { ...group, commits }, { before, after: next, commit });
   }
   await receiveEarly(core, turn, lane);
 }
@@ -111,7 +125,8 @@ async function receiveCommit(core: Core, turn: Turn, group: Group, tls: Uint8Arr
   // Ours for the same epoch has lost.
   dropPending(turn, lane);
   turn.put(states, lane, after);
-  await advance(core, turn, group, { before, after, commit });
+  const commits = withCommit(core, group, before.groupContext.epoch, tls);
+  await advance(core, turn, { ...group, commits }, { before, after, commit });
   await receiveEarly(core, turn, lane);
   turn.after(() => core.lanes.wake(lane));
 }

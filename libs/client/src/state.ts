@@ -54,7 +54,7 @@ export interface TrustRecord {
   readonly roots: readonly Uint8Array[];
   readonly intermediates: readonly Uint8Array[];
   readonly revoked: readonly Uint8Array[];
-  /** By what the hub proposes changes in our groups: an ExternalSender. */
+  /** By what the hub proposes changes in our groups: an ExternalSender; empty where it was not asked. */
   readonly externalSender: Uint8Array;
   readonly fetchedMs: number;
 }
@@ -157,7 +157,11 @@ export interface Group {
   /** When our keys in it were renewed; absent where it was only just entered. */
   readonly renewedMs?: number | undefined;
   /** The log leads no further: we come back by an external commit, after reporting a bad commit. */
-  readonly lost?: { readonly bad?: BadCommit | undefined } | undefined;
+  readonly lost?: Lost | undefined;
+  /** The commits that led here, the last of them: by them we know a hub that was restored. */
+  readonly commits?: readonly AppliedCommit[] | undefined;
+  /** From this epoch on the hub may have another history than ours. */
+  readonly suspectEpoch?: bigint | undefined;
   /** How many lines its history has. */
   readonly lines: number;
   readonly notifications?: Notifications | undefined;
@@ -176,6 +180,19 @@ export interface Group {
   readonly isForgotten?: boolean | undefined;
   /** The conversation between the same two that stayed, where this one did not. */
   readonly movedTo?: GroupId | undefined;
+}
+
+interface Lost {
+  readonly bad?: BadCommit | undefined;
+  /** The hub was restored from a backup, and is at an epoch that we have left. */
+  readonly isRolledBack?: boolean | undefined;
+}
+
+/** A commit, by the epoch that it was made in. */
+export interface AppliedCommit {
+  readonly epoch: bigint;
+  /** SHA-256 of its bytes. */
+  readonly hash: Uint8Array;
 }
 
 /** A commit that members cannot process, by the epoch that it led to. */

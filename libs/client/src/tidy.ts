@@ -1,3 +1,4 @@
+import { toHex } from '@roost/core/bytes';
 import { sleep } from '@roost/core/time';
 import { type Core, fraction } from './core.ts';
 import type { Turn } from './ledger.ts';
@@ -51,10 +52,14 @@ export function isUnsettled(state: ClientState): boolean {
   return Object.values(state.unappliedProposals).some((each) => !isRefused(state, each));
 }
 
-/** Leaves that are not who they say, by their index. */
-export function forgedLeaves(group: Group): number[] {
-  return group.members.flatMap(({ identity, leafIndex }) =>
-    identity === undefined ? [leafIndex] : [],
+/**
+ * Leaves that are not who they say, by their index, and those of members who left and are there again: a hub that was
+ * restored has them still.
+ */
+export function forgedLeaves({ members, former = [] }: Group): number[] {
+  const left = new Set(former.map(({ signatureKey }) => toHex(signatureKey)));
+  return members.flatMap(({ identity, leafIndex, signatureKey }) =>
+    identity === undefined || left.has(toHex(signatureKey)) ? [leafIndex] : [],
   );
 }
 

@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import type { Dirent } from 'node:fs';
-import { chown, mkdir, open, readdir, writeFile } from 'node:fs/promises';
+import { chmod, chown, constants, copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { CannotStart } from '@roost/core/cannot-start';
 import { errorCode } from '@roost/core/error-code';
@@ -27,6 +28,7 @@ export async function backUpCluster(home: string, target: string): Promise<void>
     await copyLog(join(from, WAL), join(to, WAL), { first, last });
     await writeFile(join(to, 'backup_label'), label, { mode: 0o600, flush: true });
   }, PATIENT);
+  flushAll(to);
 }
 
 /** Puts a copy where an embedded PostgreSQL looks for its data, as its user's own; nothing may be there. */
@@ -36,6 +38,7 @@ export async function putClusterBack(backup: string, home: string): Promise<void
   await mkdir(to, { mode: 0o700 });
   await copyFolder(from, to, () => true);
   await giveAll(to, runner);
+  flushAll(to);
 }
 
 async function begin(tx: Executor): Promise<string> {
@@ -80,25 +83,26 @@ async function copyFolder(
   const entries = await readdir(join(from, inside), { withFileTypes: true }).catch(gone<Dirent[]>);
   for (const entry of entries ?? []) {
     const path = join(inside, entry.name);
+    if (!isTaken(path)) continue;
     if (entry.isDirectory()) {
       await mkdir(join(to, path), { mode: 0o700 });
       await copyFolder(from, to, isTaken, path);
-    } else if (entry.isFile() && isTaken(path)) {
+    } else if (entry.isFile()) {
       await copyOne(join(from, path), join(to, path)).catch(gone);
     }
   }
 }
 
 async function copyOne(from: string, to: string): Promise<void> {
-  await using source = await open(from, 'r');
-  await using target = await open(to, 'wx', 0o600);
-  const buffer = Buffer.allocUnsafe(1 << 20);
-  for (;;) {
-    const { bytesRead } = await source.read(buffer, 0, buffer.length);
-    if (bytesRead === 0) break;
-    await target.writeFile(buffer.subarray(0, bytesRead));
-  }
-  await target.sync();
+  await copyFile(from, to, constants.COPYFILE_EXCL);
+  await chmod(to, 0o600);
+}
+
+/** All files at once: each by itself would take as long as a thousand rotations of a disk. */
+function flushAll(folder: string): void {
+  const done = spawnSync('sync', ['-f', folder], { stdio: 'ignore' });
+  // Not every system has it; then they are written a little later.
+  if (done.status !== 0) spawnSync('sync', { stdio: 'ignore' });
 }
 
 async function giveAll(path: string, runner: Runner): Promise<void> {
@@ -117,8 +121,8 @@ function gone<T>(error: unknown): T | undefined {
 
 /** What PostgreSQL makes anew at its start, or what is of the process that runs. */
 function isLeftOut(path: string): boolean {
-  const [folder = ''] = path.split('/');
-  return EMPTIED.has(folder) || LEFT_OUT.test(basename(path));
+  const [folder = '', ...inside] = path.split('/');
+  return (inside.length > 0 && EMPTIED.has(folder)) || LEFT_OUT.test(basename(path));
 }
 
 const WAL = 'pg_wal';

@@ -44,6 +44,7 @@ export function databasesOf(
 export async function dumpAll(
   databases: ReadonlyMap<ServiceName, URL>,
   target: string,
+  environment: Environment,
 ): Promise<readonly string[]> {
   await mkdir(target, { mode: 0o700 }).catch((error: unknown) => {
     throw new CannotStart(`--out ${target} cannot be made (${errorCode(error) ?? String(error)})`);
@@ -51,7 +52,7 @@ export async function dumpAll(
   const files = await Promise.all(
     [...databases].map(async ([service, url]) => {
       const file = `${service}.dump`;
-      await dump(service, url, join(target, file));
+      await dump(service, join(target, file), { ...environment, ...variablesOf(url) });
       return file;
     }),
   );
@@ -62,11 +63,11 @@ export async function dumpAll(
   return files;
 }
 
-async function dump(service: ServiceName, url: URL, file: string): Promise<void> {
+async function dump(service: ServiceName, file: string, environment: Environment): Promise<void> {
   const child = spawn('pg_dump', ['--format=custom', '--no-owner', `--file=${file}`], {
     stdio: ['ignore', 'ignore', 'pipe'],
-    // Not on the command line, which everybody on the machine can read.
-    env: { ...process.env, ...variablesOf(url) },
+    // The password is not on the command line, which everybody on the machine can read.
+    env: environment,
   });
   const [said, [status]] = await Promise.all([text(child.stderr), once(child, 'close')]).catch(
     (error: unknown) => {

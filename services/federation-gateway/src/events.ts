@@ -19,6 +19,7 @@ export interface FederationEvents {
   forwarded(error?: unknown): void;
   /** Work in the background did not get done. */
   troubled(task: 'keys' | 'sweep', error: unknown): void;
+  restored(): void;
 }
 
 export function federationEvents(log: Log): FederationEvents {
@@ -53,6 +54,7 @@ export function federationEvents(log: Log): FederationEvents {
     searched: (error) => searches({ outcome: error === undefined ? 'found' : outcomeOf(error) }),
     forwarded: (error) =>
       forwarded({ outcome: error === undefined ? 'answered' : outcomeOf(error) }),
+    restored: () => log.warn({}, 'the database was restored: the directory is signed anew'),
     troubled: (task, error) => {
       failures({ task });
       log.error({ error, reason: task }, 'work in the background failed');

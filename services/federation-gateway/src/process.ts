@@ -84,7 +84,7 @@ export const program: ServiceProgram<Config, Connections> = {
     const { config, ports } = await federationOf(federation);
     const secretKey = await secret('federation');
     const service = await openFederation(
-      { ...config, domain, secretKey },
+      { ...config, domain, secretKey, incarnation: basics.incarnation },
       {
         ...{ ...basics, ...ports, transportKey, bus: new NatsBus(to.nats, transportKey) },
         federationBus: new NatsBus(to.nats, transportKey, 'federation'),

@@ -5,6 +5,7 @@ import type { Crypto } from '@roost/crypto/crypto';
 import type { Directory } from '@roost/federation/directory';
 import type { Network } from '@roost/federation/address';
 import type { Database } from '@roost/postgres/database';
+import { enterIncarnation } from '@roost/postgres/incarnation';
 import { FederationAdminServiceDefinition } from '@roost/proto/roost/federation/v1/admin';
 import { FederationInternalServiceDefinition } from '@roost/proto/roost/federation/v1/gateway';
 import { PeerServiceDefinition } from '@roost/proto/roost/federation/v1/peer';
@@ -14,7 +15,7 @@ import { bind, type ServiceBinding } from '@roost/rpc/service';
 import type { Log } from '@roost/service/log';
 import { adminHandlers } from './handlers/admin.ts';
 import { Channels, type ChannelsPorts } from './channels.ts';
-import { Certificates, type MutualMode, pinsOf } from './certificates.ts';
+import { Certificates, type MutualMode, Shown } from './certificates.ts';
 import { Crowd } from './crowd.ts';
 import { fetchDocument } from './discovery/document.ts';
 import type { Resolve } from './discovery/lookup.ts';
@@ -32,6 +33,7 @@ import {
   type OutboxConfig,
   type OutboxPorts,
 } from './outbox/outbox.ts';
+import { forgetDirectory } from './store/keys.ts';
 import { OwnKeys } from './own-keys.ts';
 import { Peers } from './peers.ts';
 import { Policy } from './policy.ts';
@@ -42,6 +44,8 @@ export interface FederationConfig {
   readonly domain: Domain;
   /** 32 bytes: seals the federation keys. */
   readonly secretKey: Uint8Array;
+  /** From outside the database; grows with each restored backup. */
+  readonly incarnation?: number;
   /** What the directory says: where peers reach us, and which versions we speak. */
   readonly about: Pick<Directory, 'endpoint' | 'protocol'>;
   /** Whether homeservers show each other certificates; `preferred` where nothing is said. */
@@ -78,7 +82,11 @@ export interface FederationPorts {
   /** To our own services, in the name of the gateway, by their names. */
   readonly services: ReadonlyMap<string, Transport>;
   /** Whom we believe, PEM: authorities of servers, authorities of client certificates; and what we show. */
-  readonly trust: ChannelsPorts['trust'] & { readonly clientCa?: string | undefined };
+  readonly trust: ChannelsPorts['trust'] & {
+    readonly clientCa?: string | undefined;
+    /** What we show, where it is renewed while we run. */
+    readonly reread?: () => Promise<ChannelsPorts['trust']['certificate']>;
+  };
   /** Another way to look names up than the machine's. */
   readonly resolve?: Resolve | undefined;
   readonly log: Log;
@@ -106,8 +114,11 @@ export async function openFederation(
   const { domain: home, allowed, mtls = 'preferred', secretKey } = config;
   const { database, crypto, clock, resolve } = ports;
   const { clientCa, ...trust } = mtls === 'off' ? { ca: ports.trust.ca } : ports.trust;
-  const about = { ...config.about, pins: pinsOf(trust.certificate) };
+  const shown = new Shown(trust);
+  const about = { ...config.about, pins: shown.pins };
   const events = federationEvents(ports.log);
+  // Peers have read a later directory than a restored one: another is signed.
+  if (await enterIncarnation(database, config.incarnation ?? 1, forgetDirectory)) events.restored();
   const keys = new OwnKeys({ ...ports, domain: home, about, secretKey });
   await keys.rotate();
 
@@ -149,7 +160,13 @@ export async function openFederation(
   const rope = keys.follow((error) => events.troubled('keys', error));
   const stop = new AbortController();
   const working = work(stop.signal, {
-    keys: async () => await keys.rotate(),
+    keys: async () => {
+      if (await shown.renew()) {
+        channels.show(shown.certificate);
+        keys.pin(shown.pins);
+      }
+      await keys.rotate();
+    },
     sweep: async () => {
       await ledger.sweep(config.auditDays * DAY_MS);
       await forgetSearches(database, clock.now() - DAY_MS);

@@ -30,7 +30,7 @@ export interface GatewayOptions {
 }
 
 interface Surroundings {
-  readonly home: Pick<Home, 'domain' | 'secret'>;
+  readonly home: Pick<Home, 'domain' | 'incarnation' | 'secret'>;
   readonly clock: Clock;
   readonly crypto: Crypto;
   readonly log: Log;
@@ -62,7 +62,10 @@ export class LocalGateway {
     const { database, config, ports, crypto = rest.crypto } = this.#options;
     const to = (name: ServiceName) => localTransport(bindings[name], GATEWAY);
     const opened = await openFederation(
-      { ...config, domain: home.domain, secretKey: await home.secret('federation') },
+      {
+        ...{ ...config, domain: home.domain, incarnation: home.incarnation },
+        secretKey: await home.secret('federation'),
+      },
       {
         ...{ ...rest, ...ports, crypto, database, log: log.named(GATEWAY) },
         ...{ federationBus: this.bus, bell: new MemoryBell() },

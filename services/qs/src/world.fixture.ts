@@ -74,8 +74,8 @@ export interface World extends AsyncDisposable {
   readonly bindings: readonly ServiceBinding[];
   /** What sends the very bytes of the last unary call again. */
   lastCall(): () => Promise<Uint8Array>;
-  /** Stops the service and starts it again on the same database. */
-  restart(): Promise<void>;
+  /** Stops the service and starts it again on the same database, as after a restore where a number is given. */
+  restart(incarnation?: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -91,9 +91,9 @@ export async function openWorld(
   const options = { limits, push, ...federation };
   const world = await start(database, clock, logged, options);
   return Object.assign(world, {
-    async restart() {
+    async restart(incarnation?: number) {
       await world.close();
-      Object.assign(world, await start(database, clock, logged, options));
+      Object.assign(world, await start(database, clock, logged, { ...options, incarnation }));
     },
     async [Symbol.asyncDispose]() {
       await world.close();
@@ -117,15 +117,22 @@ export async function openReplica({ database, clock }: World, wires: Pick<World,
 interface StartOptions extends Federation, Partial<Pick<World, 'bus' | 'bell'>> {
   readonly limits: Partial<QsLimits>;
   readonly push: Push;
+  readonly incarnation?: number | undefined;
 }
 
 async function start(
   database: CountingDatabase,
   clock: TestClock,
   logged: object[],
-  { bus = new MemoryBus(), bell = new MemoryBell(), limits, ...given }: StartOptions,
+  {
+    bus = new MemoryBus(),
+    bell = new MemoryBell(),
+    limits,
+    incarnation = 1,
+    ...given
+  }: StartOptions,
 ) {
-  const [log, config] = [memoryLog(logged), { domain, secretKey, limits }];
+  const [log, config] = [memoryLog(logged), { domain, secretKey, limits, incarnation }];
   const ports = { database, crypto, clock, log, bus, bell, transportKey, ...given };
   const { bindings, close: closeQs } = await openQs(config, ports);
   const listen = { host: '127.0.0.1', port: 0 };

@@ -37,7 +37,7 @@ function addTake(program: Command, desk: Desk): void {
       async ({ out, database = [] }: { out: string; database?: string[] }, command: Command) => {
         const databases = databasesOf(database, desk.environment);
         if (databases.size > 0) {
-          const files = await dumpAll(databases, resolve(out));
+          const files = await dumpAll(databases, resolve(out), desk.environment);
           const text = `${files.map((file) => `${file}\n`).join('')}${NOT_IN_DUMPS}`;
           tell(desk, command, { text, json: { folder: out, files } });
           return;

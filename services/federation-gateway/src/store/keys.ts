@@ -105,6 +105,16 @@ const updateKey = statement<[publicKey: Uint8Array, atMs: bigint], never>(
   `UPDATE keys SET revoked_at_ms = $2 WHERE public_key = $1 AND revoked_at_ms IS NULL`,
 );
 
+/** The next rotation signs another. */
+export async function forgetDirectory(tx: Executor): Promise<void> {
+  await deleteDirectory(tx);
+}
+
+const deleteDirectory = statement<[], never>(
+  'federation_forget_directory',
+  `DELETE FROM directory`,
+);
+
 const selectDirectory = statement<
   [],
   { serial: bigint; signed: Uint8Array; digest: Uint8Array; signedAtMs: bigint }
