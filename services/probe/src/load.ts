@@ -41,7 +41,7 @@ export async function load(
   );
   const sides = users.map(({ client }, index): Side => {
     const told = (event: News): void => tally.heard(index, event);
-    return { client, heard: new Heard(client, told), name: client.userName };
+    return { client, heard: new Heard(client, told) };
   });
   const writers: Promise<void>[] = [];
   for (let at = 0; at < sides.length; at += 2) {

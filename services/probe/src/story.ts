@@ -13,8 +13,6 @@ type Say = (line: string) => void;
 export interface Side {
   readonly client: Client;
   readonly heard: Heard;
-  /** The name by which the other one knows this one. */
-  readonly name: string;
 }
 
 /** Two users who have never met write to each other, in a conversation and in a group; from two homeservers where there are two. */
@@ -27,9 +25,7 @@ export async function tellStory(config: ProbeConfig, say: Say): Promise<void> {
     const [user] = await registerUsers(registering);
     assert(user !== undefined, 'one was asked for');
     const { client } = ends.use(user);
-    const isElsewhere = config.peer !== undefined;
-    const full = isElsewhere ? `${client.userName}@${home.domain}` : client.userName;
-    return { client, heard: new Heard(client), name: full };
+    return { client, heard: new Heard(client) };
   };
   const alice = await come(config, 'alice');
   const bob = await come(config.peer ?? config, 'bob');
@@ -44,7 +40,7 @@ export async function tellStory(config: ProbeConfig, say: Say): Promise<void> {
   await alice.heard.hears('message', ({ text }) => text === 'hello yourself');
   say('each has heard the other');
 
-  const group = await alice.client.createGroup('probe', [bob.name]);
+  const group = await alice.client.createGroup('probe', [bob.client.userName]);
   const joined = await bob.heard.hears('joined', () => true);
   await alice.client.send(group, 'in a group');
   await bob.heard.hears(
@@ -57,9 +53,9 @@ export async function tellStory(config: ProbeConfig, say: Say): Promise<void> {
 
 /** Makes two who have never met able to write to each other; returns the chat of the first. */
 export async function acquaint(first: Side, second: Side): Promise<string> {
-  const chat = await first.client.connect(second.name);
-  await second.heard.hears('request', ({ name }) => name === first.name);
-  await second.client.accept(first.name);
-  await first.heard.hears('connected', ({ name }) => name === second.name);
+  const chat = await first.client.connect(second.client.userName);
+  await second.heard.hears('request', ({ name }) => name === first.client.userName);
+  await second.client.accept(first.client.userName);
+  await first.heard.hears('connected', ({ name }) => name === second.client.userName);
   return chat;
 }
