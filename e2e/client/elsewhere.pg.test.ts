@@ -82,6 +82,18 @@ test('what is silenced does not come, nobody can tell, and the log of the other 
   await bob.hears('heard again');
   expect(bob.texts()).not.toContain('not heard');
   expect(bob.client.chat(chat)?.name).toBe('Louder');
+  await bob.client.setNotifications(chat, { kind: 'silent' });
+  expect(bob.client.chat(chat)?.notifications).toEqual({ kind: 'silent' });
+
+  // Where the log of the other hub leads no further, Bob comes back by himself.
+  await bob.client.silence(chat);
+  await alice.client.setTitle(chat, 'Loudest');
+  await bella.until('title', ({ title }) => title === 'Loudest');
+  await homes.a.databases.ds.query({ text: 'DELETE FROM log' });
+  await bob.client.unsilence(chat);
+  await bob.until('returned');
+  await bob.client.send(chat, 'back again');
+  await Promise.all([alice.hears('back again'), bella.hears('back again')]);
 });
 
 test('public rooms of the other homeserver are found and entered there', async () => {
