@@ -4,7 +4,7 @@ import { parseDomain } from '@roost/core/ids';
 import { DAY_MS } from '@roost/core/time';
 import { BadEnvelope } from '@roost/federation/envelope';
 
-import { Certificates, type MutualMode, pinsOf } from './certificates.ts';
+import { Certificates, type MutualMode, pinsOf, Shown } from './certificates.ts';
 import { makeAuthority, makeCertificate } from './discovery/certificates.fixture.ts';
 
 const domain = parseDomain('a.example');
@@ -67,4 +67,17 @@ test('an authority of the operator’s vouches, for clients; another of the same
   const none = makeAuthority('CA', 'critical,CA:FALSE');
   const by = new X509Certificate(none.issue(`DNS:${domain}`));
   expect(judge('required', { authorities: none.cert })(by, [])).toBe(false);
+});
+
+test('what is renewed is shown, and published beside what was shown before', async () => {
+  const next = makeCertificate('A', `DNS:${domain}`);
+  let found: typeof made | undefined = made;
+  const shown = new Shown({ certificate: made, reread: async () => found });
+  expect([await shown.renew(), shown.pins]).toEqual([false, pins]);
+  found = next;
+  expect(await shown.renew()).toBe(true);
+  expect([shown.certificate, shown.pins]).toEqual([next, [...pinsOf(next), ...pins]]);
+  expect(await shown.renew()).toBe(false);
+  const none = new Shown({});
+  expect([await none.renew(), none.pins]).toEqual([false, []]);
 });

@@ -73,7 +73,44 @@ function refusal(what: string): BadEnvelope {
   return new BadEnvelope('certificate', what);
 }
 
-/** What is published of the certificate that we show: of its public key, so that it can be renewed with that. */
+type Pair = { readonly cert: string; readonly key: string } | undefined;
+
+/** The certificate that we show to others, and what is published of it. */
+export class Shown {
+  readonly #reread: () => Promise<Pair>;
+  #certificate: Pair;
+  #before: Pair;
+
+  constructor({
+    certificate,
+    reread = async () => certificate,
+  }: {
+    readonly certificate?: Pair;
+    readonly reread?: (() => Promise<Pair>) | undefined;
+  }) {
+    this.#certificate = certificate;
+    this.#reread = reread;
+  }
+
+  get certificate(): Pair {
+    return this.#certificate;
+  }
+
+  /** Of its public key, so that it can be renewed with that; and of the one before, which others may show yet. */
+  get pins(): Uint8Array[] {
+    return [...pinsOf(this.#certificate), ...pinsOf(this.#before)];
+  }
+
+  /** Whether it is another one by now. */
+  async renew(): Promise<boolean> {
+    const found = await this.#reread();
+    if (found?.cert === this.#certificate?.cert) return false;
+    [this.#before, this.#certificate] = [this.#certificate, found];
+    return true;
+  }
+}
+
+/** What is published of a certificate: SHA-256 of its public key. */
 export function pinsOf(certificate: { readonly cert: string } | undefined): Uint8Array[] {
   return certificate === undefined ? [] : [pinOf(new X509Certificate(certificate.cert))];
 }

@@ -28,9 +28,17 @@ const LINGER_MS = MINUTE_MS;
 export class Channels implements Disposable {
   readonly #ports: ChannelsPorts;
   readonly #open = new Map<Domain, Open>();
+  #certificate: ChannelsPorts['trust']['certificate'];
 
   constructor(ports: ChannelsPorts) {
     this.#ports = ports;
+    this.#certificate = ports.trust.certificate;
+  }
+
+  /** What is shown from now on; calls under way end as they began. */
+  show(certificate: ChannelsPorts['trust']['certificate']): void {
+    this.#certificate = certificate;
+    for (const domain of this.#open.keys()) this.drop(domain);
   }
 
   /** To where the operator says that a peer is, else to where itself does. */
@@ -45,7 +53,8 @@ export class Channels implements Disposable {
     if (kept?.endpoint === printed && nowMs < kept.untilMs) return kept.channel;
     const addresses = await this.#addressesOf(endpoint);
     const { home, trust } = this.#ports;
-    const channel = claiming(home, connectHomeserver({ addresses, domain, ...trust }));
+    const shown = { ca: trust.ca, certificate: this.#certificate };
+    const channel = claiming(home, connectHomeserver({ addresses, domain, ...shown }));
     this.drop(domain);
     this.#open.set(domain, { channel, endpoint: printed, untilMs: nowMs + LOOK_AGAIN_MS });
     return channel;

@@ -84,6 +84,17 @@ export async function federationOf(config: FederationFiles) {
 }
 
 async function trustOf({ mtls, caFile, clientCaFile, certificateFiles }: FederationFiles) {
+  const reread = async () => await certificateOf(mtls, certificateFiles);
+  const clientCa = await readCaFile('ROOST_FEDERATION_CLIENT_CA', clientCaFile);
+  if (clientCa !== undefined) assertCertificates(clientCa);
+  const ca = await readCaFile('ROOST_FEDERATION_CA', caFile);
+  return { ca, clientCa, certificate: await reread(), reread };
+}
+
+async function certificateOf(
+  mtls: FederationFiles['mtls'],
+  certificateFiles: FederationFiles['certificateFiles'],
+) {
   const [certName, keyName] = ['ROOST_FEDERATION_CERT', 'ROOST_FEDERATION_KEY'];
   const cert = await readCaFile(certName, certificateFiles.cert);
   const key = await readCaFile(keyName, certificateFiles.key);
@@ -95,9 +106,7 @@ async function trustOf({ mtls, caFile, clientCaFile, certificateFiles }: Federat
   }
   const certificate = cert === undefined || key === undefined ? undefined : { cert, key };
   if (certificate !== undefined) assertPair(certificate);
-  const clientCa = await readCaFile('ROOST_FEDERATION_CLIENT_CA', clientCaFile);
-  if (clientCa !== undefined) assertCertificates(clientCa);
-  return { ca: await readCaFile('ROOST_FEDERATION_CA', caFile), clientCa, certificate };
+  return certificate;
 }
 
 function assertPair({ cert, key }: { readonly cert: string; readonly key: string }): void {

@@ -50,11 +50,13 @@ const SIGN_EVERY_MS = 6 * HOUR_MS;
  */
 export class OwnKeys {
   readonly #ports: OwnKeysPorts;
+  #pins: OwnKeysPorts['about']['pins'];
   #keys: readonly OwnKey[] = [];
   #directory: Uint8Array | undefined;
 
   constructor(ports: OwnKeysPorts) {
     this.#ports = ports;
+    this.#pins = ports.about.pins;
   }
 
   /** All keys, the oldest first. */
@@ -73,6 +75,11 @@ export class OwnKeys {
   get directory(): Uint8Array {
     assert(this.#directory !== undefined, 'the keys are loaded before anything is published');
     return this.#directory;
+  }
+
+  /** What the directory says of the certificates that we show, from its next signing on. */
+  pin(pins: OwnKeysPorts['about']['pins']): void {
+    this.#pins = pins;
   }
 
   /** Makes the key that is missing or due, signs the directory where it is due, and loads both. */
@@ -160,7 +167,8 @@ export class OwnKeys {
 
   /** What the table has where that is right and fresh, else what is signed now. */
   async #publish(tx: Executor, all: readonly OwnKey[], nowMs: number): Promise<Uint8Array> {
-    const { about, crypto, domain } = this.#ports;
+    const { crypto, domain } = this.#ports;
+    const about = { ...this.#ports.about, pins: this.#pins };
     const keys = all.slice(-KEYS_MAX);
     const digest = digestOf(crypto, about, keys);
     const kept = await store.findDirectory(tx);

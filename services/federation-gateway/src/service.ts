@@ -13,18 +13,18 @@ import type { Transport } from '@roost/rpc/call';
 import type { Page } from '@roost/rpc/pages';
 import { bind, type ServiceBinding } from '@roost/rpc/service';
 import type { Log } from '@roost/service/log';
-import { adminHandlers } from './handlers/admin.ts';
+import { adminHandlers, type AdminPorts } from './handlers/admin.ts';
 import { Channels, type ChannelsPorts } from './channels.ts';
 import { Certificates, type MutualMode, Shown } from './certificates.ts';
 import { Crowd } from './crowd.ts';
 import { fetchDocument } from './discovery/document.ts';
 import type { Resolve } from './discovery/lookup.ts';
 import { Door } from './door.ts';
-import { doorstep } from './doorstep.ts';
+import { doorstep, type DoorstepPorts } from './doorstep.ts';
 import { federationEvents, type FederationEvents, observeFederation } from './events.ts';
-import { callHandler } from './handlers/call.ts';
-import { deliverHandler } from './handlers/deliver.ts';
-import { forwardHandlers } from './handlers/forward.ts';
+import { callHandler, type CallPorts } from './handlers/call.ts';
+import { deliverHandler, type DeliverPorts } from './handlers/deliver.ts';
+import { forwardHandlers, type ForwardPorts } from './handlers/forward.ts';
 import { Ledger } from './ledger.ts';
 import type { Limits } from './limits.ts';
 import {
@@ -140,33 +140,17 @@ export async function openFederation(
   const { heard } = outbox;
   const door = new Door({ ...ports, home, policy, certificates, peers, ledger, events, heard });
   const crowd = new Crowd();
-  const common = { ...ports, home, door, policy, peers, channels, keys, events };
-  const options = { audience: home, clock, crypto };
-  const bindings = [
-    bind(
-      PeerServiceDefinition,
-      { call: callHandler(common), deliver: deliverHandler(common) },
-      { ...options, admit: doorstep({ crowd, certificates, policy, events }), bodyMs: BODY_MS },
-    ),
-    bind(FederationInternalServiceDefinition, forwardHandlers(common), options),
-    bind(
-      FederationAdminServiceDefinition,
-      adminHandlers({ ...common, reach, protocol, fetchDocument: fetched, outbox }),
-      options,
-    ),
-  ];
+  const parts = { policy, peers, channels, keys, events, certificates, crowd, outbox };
+  const bindings = bindingsOf({
+    ...{ ...ports, ...parts, home, door, reach, protocol },
+    fetchDocument: fetched,
+  });
 
   const observed = observeFederation(database, crowd);
   const rope = keys.follow((error) => events.troubled('keys', error));
   const stop = new AbortController();
   const working = work(stop.signal, {
-    keys: async () => {
-      if (await shown.renew()) {
-        channels.show(shown.certificate);
-        keys.pin(shown.pins);
-      }
-      await keys.rotate();
-    },
+    keys: async () => await look({ shown, channels, keys }),
     sweep: async () => {
       await ledger.sweep(config.auditDays * DAY_MS);
       await forgetSearches(database, clock.now() - DAY_MS);
@@ -186,6 +170,40 @@ export async function openFederation(
       await Promise.all([working, ledger.close()]);
     },
   };
+}
+
+/** What peers, our services and the operator may call. */
+function bindingsOf(
+  ports: CallPorts & DeliverPorts & ForwardPorts & AdminPorts & DoorstepPorts,
+): ServiceBinding[] {
+  const { home, clock, crypto } = ports;
+  const options = { audience: home, clock, crypto };
+  return [
+    bind(
+      PeerServiceDefinition,
+      { call: callHandler(ports), deliver: deliverHandler(ports) },
+      { ...options, admit: doorstep(ports), bodyMs: BODY_MS },
+    ),
+    bind(FederationInternalServiceDefinition, forwardHandlers(ports), options),
+    bind(FederationAdminServiceDefinition, adminHandlers(ports), options),
+  ];
+}
+
+/** Shows what was renewed meanwhile, and loads what other replicas changed. */
+async function look({
+  shown,
+  channels,
+  keys,
+}: {
+  readonly shown: Shown;
+  readonly channels: Channels;
+  readonly keys: OwnKeys;
+}): Promise<void> {
+  if (await shown.renew()) {
+    channels.show(shown.certificate);
+    keys.pin(shown.pins);
+  }
+  await keys.rotate();
 }
 
 /** Every minute, also where a bell was not heard: a key that another replica revoked signs no more here either. */
