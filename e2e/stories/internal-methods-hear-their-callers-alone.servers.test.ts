@@ -12,18 +12,25 @@ import { errorOf } from '@roost/rpc/status';
 import { Failure } from '@roost/core/failure';
 import { makeCertificates } from '@roost/e2e/servers/certificates';
 import { SERVICES, type Service } from '@roost/e2e/servers/environment';
+import { Neighbourhood } from '@roost/e2e/neighbourhood';
+import { GATEWAY } from '@roost/e2e/servers/gateway';
 import { Homeserver } from '@roost/e2e/servers/homeserver';
+
+/** Of a process with a port of its own. */
+type Name = Service | typeof GATEWAY;
 
 interface Rule {
   readonly caller: string;
   readonly services: readonly string[];
-  readonly service: Service;
+  readonly service: Name;
+  readonly federated?: boolean;
 }
 
 const RULES: Readonly<Record<string, Rule>> = JSON.parse(
   readFileSync(new URL('../../proto/gen/rules.json', import.meta.url), 'utf8'),
 );
-const PEERS = ['as', 'aas', 'qs', 'ds', 'federation-gateway', 'edge', 'gate', 'operator'];
+const NAMES: readonly Name[] = [...SERVICES, GATEWAY];
+const PEERS = [...NAMES, 'edge', 'peer', 'gate', 'operator'];
 const CHECK = '/roost.tokens.v1.TokenInternalService/CheckToken';
 /** The one method that says of another that it is not there. */
 const CHECK_REQUEST = CheckTokenRequest.encode({
@@ -32,19 +39,22 @@ const CHECK_REQUEST = CheckTokenRequest.encode({
 }).finish();
 const folder = mkdtempSync(join(tmpdir(), 'roost-peers-'));
 
+let neighbourhood: Neighbourhood;
 let world: Homeserver;
 beforeAll(async () => {
-  world = await Homeserver.open({ replicas: 1 });
+  neighbourhood = await Neighbourhood.open(['home.example']);
+  world = await Homeserver.open({ replicas: 1, neighbourhood });
   await makeCertificates('home.example', join(folder, 'another-authority'));
   await makeCertificates('other.example', join(folder, 'another-domain'));
 }, 120_000);
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
+  neighbourhood[Symbol.dispose]();
   rmSync(folder, { recursive: true });
 });
 
 /** What a call without token and proof to a service's own port is told; `nothing` where the connection fails. */
-async function ask(service: Service, path: string, certificate?: string): Promise<string> {
+async function ask(service: Name, path: string, certificate?: string): Promise<string> {
   const session = connectHttp2(`https://${world.process(`${service}-1`).address}`, {
     ca: readFileSync(join(world.certificates, 'ca.crt')),
     // The name in it is that of the service and not of the host; it is the server that is asked here.
@@ -78,10 +88,16 @@ async function ask(service: Service, path: string, certificate?: string): Promis
   return failure instanceof Failure ? failure.reason : `code ${status.code}`;
 }
 
-function mayCall(peer: string, { caller, services }: Rule): boolean {
+function mayCall(peer: string, { caller, services, federated }: Rule): boolean {
   if (caller === 'CALLER_SERVICE') return services.includes(peer);
-  return peer === (caller === 'CALLER_OPERATOR' ? 'operator' : 'edge');
+  // What the users of others ask, the gateway brings.
+  if (peer === GATEWAY) return federated === true;
+  return peer === (OUTSIDE[caller] ?? 'edge');
 }
+
+const OUTSIDE: Readonly<Record<string, string>> = {
+  ...{ CALLER_OPERATOR: 'operator', CALLER_PEER: 'peer' },
+};
 
 test.each(PEERS)(
   '%s is heard by the methods whose rule names it, and by no other',
@@ -96,7 +112,7 @@ test.each(PEERS)(
   },
 );
 
-test.each(SERVICES)('%s breaks off with whom its own authority has not signed', async (service) => {
+test.each(NAMES)('%s breaks off with whom its own authority has not signed', async (service) => {
   const path = Object.keys(RULES).find((each) => RULES[each]?.service === service) ?? '';
   const strangers = [
     undefined,
@@ -112,7 +128,7 @@ test.each(SERVICES)('%s breaks off with whom its own authority has not signed', 
 test('no method of another service is there at a port', async () => {
   const wrong: string[] = [];
   for (const [path, rule] of Object.entries(RULES)) {
-    for (const service of SERVICES.filter((each) => each !== rule.service)) {
+    for (const service of NAMES.filter((each) => each !== rule.service)) {
       const peer = rule.services[0] ?? 'edge';
       const said = await ask(service, path, join(world.certificates, peer));
       if (said !== 'METHOD_UNKNOWN') wrong.push(`${service} ${path}: ${said}`);
