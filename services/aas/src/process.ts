@@ -8,6 +8,7 @@ import { type Environment, integer, path, readEnvironment, variable } from '@roo
 import type { Connection, ServiceProgram } from '@roost/service/process';
 import { addresses, processConfig, processVariables } from '@roost/service/process-config';
 import { z } from 'zod';
+import { FEDERATED_RATES, QUEUE_RATE_MIN } from './domain/federated-buckets.ts';
 import { migrations, openAas } from './service.ts';
 
 const TOKENS_MAX = 10_000_000;
@@ -26,6 +27,10 @@ const schema = z.object({
   ROOST_CONTACT_TOKENS_PER_DAY: integer(1, TOKENS_MAX).default(100),
   ROOST_ADDRESS_CALLS: integer(1, TOKENS_MAX).default(120),
   ROOST_ADDRESS_CALLS_PER_SECOND: integer(1, TOKENS_MAX).default(2),
+  ROOST_PEER_PER_SECOND: integer(1, TOKENS_MAX).default(FEDERATED_RATES.domain),
+  ROOST_PEER_GROUP_PER_SECOND: integer(1, TOKENS_MAX).default(FEDERATED_RATES.group),
+  ROOST_PEER_QUEUE_PER_SECOND: integer(QUEUE_RATE_MIN, TOKENS_MAX).default(FEDERATED_RATES.queue),
+  ROOST_PEER_CALLS_PER_SECOND: integer(1, TOKENS_MAX).default(FEDERATED_RATES.call),
 });
 
 function readConfig(environment: Environment) {
@@ -45,6 +50,12 @@ function readConfig(environment: Environment) {
     exemptBucket: {
       capacity: read.ROOST_ADDRESS_CALLS,
       refillPerSecond: read.ROOST_ADDRESS_CALLS_PER_SECOND,
+    },
+    federatedRates: {
+      domain: read.ROOST_PEER_PER_SECOND,
+      group: read.ROOST_PEER_GROUP_PER_SECOND,
+      queue: read.ROOST_PEER_QUEUE_PER_SECOND,
+      call: read.ROOST_PEER_CALLS_PER_SECOND,
     },
   };
 }
@@ -86,11 +97,12 @@ export const program: ServiceProgram<Config, Connections> = {
       },
     };
   },
-  async open({ domain, quantities, exemptBucket }, basics, { redis, as }) {
+  async open({ domain, quantities, exemptBucket, federatedRates }, basics, { redis, as }) {
     // One core is left to everything else.
     const issuerThreads = Math.max(1, Math.min(4, availableParallelism() - 1));
     const { incarnation } = basics;
-    const config = { domain, quantities, exemptBucket, issuerThreads, incarnation };
+    const limits = { quantities, exemptBucket, federatedRates };
+    const config = { domain, ...limits, issuerThreads, incarnation };
     return await openAas(
       { ...config, secretKey: await basics.secret('aas') },
       {

@@ -18,7 +18,11 @@ import { bind, type Claimant, type Client, type ServiceBinding } from '@roost/rp
 import type { Log } from '@roost/service/log';
 import { Accounts } from './accounts.ts';
 import { periodOf } from './domain/allowance.ts';
-import { FEDERATED_BUCKETS, type FederatedBuckets } from './domain/federated-buckets.ts';
+import {
+  FEDERATED_RATES,
+  federatedBuckets,
+  type FederatedRates,
+} from './domain/federated-buckets.ts';
 import { authorizationHandlers, rateLimitHandlers } from './handlers/edge.ts';
 import { limitHandlers } from './handlers/limits.ts';
 import { eventsOf, observeAas } from './events.ts';
@@ -44,8 +48,8 @@ export interface AasConfig {
   readonly incarnation?: number;
   /** What one address may ask for without a token, over all edges; `EXEMPT_BUCKET`. */
   readonly exemptBucket?: Bucket | undefined;
-  /** What other homeservers may do; `FEDERATED_BUCKETS`. */
-  readonly federatedBuckets?: FederatedBuckets | undefined;
+  /** What other homeservers may do a second; `FEDERATED_RATES`. */
+  readonly federatedRates?: FederatedRates | undefined;
 }
 
 export interface AasPorts {
@@ -108,7 +112,7 @@ export async function openAas(config: AasConfig, ports: AasPorts) {
     return client && (await accounts.standing(client))?.signatureKey;
   };
   const options = { audience: domain, clock, crypto };
-  const buckets = config.federatedBuckets ?? FEDERATED_BUCKETS;
+  const buckets = federatedBuckets(config.federatedRates ?? FEDERATED_RATES);
   const counting = { limiter, bucket: config.exemptBucket };
   const bindings: ServiceBinding[] = [
     bind(TokenServiceDefinition, tokenHandlers(shared), { ...options, keyOf }),

@@ -14,12 +14,24 @@ export interface FederatedBuckets {
   readonly call: FederatedBucket;
 }
 
-export const FEDERATED_BUCKETS: FederatedBuckets = {
-  domain: { capacity: 20_000, refillPerSecond: 2_000 },
-  group: { capacity: 500, refillPerSecond: 50 },
-  queue: { capacity: 500, refillPerSecond: 50 },
-  call: { capacity: 200, refillPerSecond: 20 },
-};
+/** What comes back a second, of each. */
+export type FederatedRates = Readonly<Record<keyof FederatedBuckets, number>>;
+
+export const FEDERATED_RATES: FederatedRates = { domain: 2_000, group: 50, queue: 50, call: 20 };
+/** A batch for a queue is of 64 events: its bucket holds more than that. */
+export const QUEUE_RATE_MIN = 10;
+
+/** What comes in ten seconds may come at once. */
+export function federatedBuckets(rates: FederatedRates): FederatedBuckets {
+  const bucket = (rate: number) => ({ capacity: BURST_SECONDS * rate, refillPerSecond: rate });
+  const { domain, group, queue, call } = rates;
+  return {
+    ...{ domain: bucket(domain), group: bucket(group) },
+    ...{ queue: bucket(queue), call: bucket(call) },
+  };
+}
+
+const BURST_SECONDS = 10;
 
 /** A homeserver that was met today has a sixteenth; it doubles every day. */
 const FIRST_PART = 16;

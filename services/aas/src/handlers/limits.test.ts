@@ -9,7 +9,13 @@ import { localClient } from '@roost/rpc/local';
 import { bind } from '@roost/rpc/service';
 import { TestClock } from '@roost/testing/clock';
 
-import { type FederatedBuckets, rampedBucket } from '../domain/federated-buckets.ts';
+import {
+  FEDERATED_RATES,
+  type FederatedBuckets,
+  federatedBuckets,
+  QUEUE_RATE_MIN,
+  rampedBucket,
+} from '../domain/federated-buckets.ts';
 import { limitHandlers } from './limits.ts';
 
 const bucketOf = (capacity: number) => ({ capacity, refillPerSecond: 1 });
@@ -91,4 +97,11 @@ test('what cannot be counted is refused', async () => {
   await expect(take(NarrowKind.GROUP, 1, { domain: 'B' })).rejects.toMatchObject(malformed);
   const none = client.takeFederated({ domain: 'b.example', firstMetMs: 0n, narrow: [] });
   await expect(none).rejects.toMatchObject(malformed);
+});
+
+test('what the operator sets a second comes ten times at once, and a queue takes a whole batch', () => {
+  const set = federatedBuckets({ ...FEDERATED_RATES, group: 7, queue: QUEUE_RATE_MIN });
+  expect(set.group).toEqual({ capacity: 70, refillPerSecond: 7 });
+  expect(set.domain).toEqual({ capacity: 20_000, refillPerSecond: 2_000 });
+  expect(set.queue.capacity).toBeGreaterThan(64);
 });
