@@ -28,6 +28,7 @@ const LINGER_MS = MINUTE_MS;
 export class Channels implements Disposable {
   readonly #ports: ChannelsPorts;
   readonly #open = new Map<Domain, Open>();
+  readonly #ending = new Set<Channel>();
   #certificate: ChannelsPorts['trust']['certificate'];
 
   constructor(ports: ChannelsPorts) {
@@ -64,11 +65,19 @@ export class Channels implements Disposable {
   drop(domain: Domain): void {
     const kept = this.#open.get(domain);
     this.#open.delete(domain);
-    if (kept !== undefined) setTimeout(() => kept.channel.close(), LINGER_MS).unref();
+    if (kept === undefined) return;
+    const { channel } = kept;
+    this.#ending.add(channel);
+    const end = (): void => {
+      this.#ending.delete(channel);
+      channel.close();
+    };
+    setTimeout(end, LINGER_MS).unref();
   }
 
   [Symbol.dispose](): void {
-    for (const { channel } of this.#open.values()) channel.close();
+    const open = [...this.#open.values()].map(({ channel }) => channel);
+    for (const channel of [...open, ...this.#ending]) channel.close();
     this.#open.clear();
   }
 
