@@ -59,6 +59,7 @@ function accountsOf(known: Map<string, GetClientResponse>, clock: TestClock) {
 }
 
 interface Replica {
+  readonly incarnation?: number;
   readonly database?: Database;
   readonly clock?: TestClock;
   readonly limiter?: Limiter;
@@ -71,13 +72,14 @@ export async function runningAas(config: Partial<AasConfig> = {}) {
   const own: Database[] = [];
   const opened: Awaited<ReturnType<typeof openAas>>[] = [];
   /** A replica: over the same pool, or one of its own. */
-  const open = async (parts: Replica = {}) =>
+  const open = async ({ incarnation = 1, ...parts }: Replica = {}) =>
     await openAas(
       {
         domain: home,
         quantities: { general: 300, contact: 100 },
         issuerThreads: 1,
         secretKey: new Uint8Array(32).fill(3),
+        incarnation,
         ...config,
       },
       {

@@ -28,9 +28,10 @@ export async function runningAs(config: Partial<AsConfig> = {}, bell: Bell = new
   const clock = new TestClock(Date.now());
   const log = createLog('as', 'silent');
   const secretKey = new Uint8Array(32).fill(7);
-  const open = async (itsBell = bell) =>
+  const open = async (itsBell = bell, incarnation = 1) =>
     await openAs(
       {
+        incarnation,
         domain: home,
         registration: 'open',
         directQueue: DIRECT_QUEUE_LIMITS,

@@ -1,8 +1,8 @@
 // What operators do about users and keys.
 import { expect, test } from '@jest/globals';
 import { Failure } from '@roost/core/failure';
-import { scopedWire } from '@roost/core/ids';
-import { AuthorityKind } from '@roost/proto/roost/authentication/v1/authentication';
+import { clientWire, scopedWire } from '@roost/core/ids';
+import { AuthorityKind, SectionType } from '@roost/proto/roost/authentication/v1/authentication';
 import { beginAs, registerAs, runningAs } from './actors.fixture.ts';
 
 async function reasonOf(call: Promise<unknown>): Promise<unknown> {
@@ -129,4 +129,40 @@ test('an intermediate that the operator asks for signs from now on, and what cam
   const keys = await as.client.getPublicKeys({});
   expect(keys.intermediates).toHaveLength(2);
   await registerAs(as, 'bob');
+});
+
+test('after a restore a direct queue goes on behind a gap, and codes that were open are void', async () => {
+  await using as = await runningAs({ registration: 'invite' });
+  const [code = '', other = ''] = (await as.admin.createInvites({ count: 2, validDays: 1 })).codes;
+  const alice = await registerAs(as, 'alice', code);
+  const say = async (word: number) =>
+    await as.client.enqueueDirect({
+      userId: scopedWire(alice.clientId.user),
+      messageId: new Uint8Array(16).fill(word),
+      messages: [
+        {
+          clientId: clientWire(alice.clientId),
+          sections: [{ type: SectionType.IDENTITY, sealed: new Uint8Array(100).fill(word) }],
+        },
+      ],
+    });
+  const heard = async (fromSequence: bigint) => {
+    const { messages } = await as.client.dequeueDirect({ fromSequence, max: 0 }, alice.signed);
+    return messages.map(({ sequence, sections }) => [sequence, sections[0]?.sealed[0]]);
+  };
+  await say(1);
+  await say(2);
+  await as.service.close();
+  const reopened = await as.open(undefined, 3);
+  await say(3);
+  // Who read three of before the restore, and who read none.
+  const [[gap] = []] = await heard(3n);
+  expect(gap).toBeGreaterThan(1n << 27n);
+  expect(await heard(0n)).toEqual([
+    [0n, 1],
+    [1n, 2],
+    [gap, 3],
+  ]);
+  expect(await reasonOf(beginAs(as, 'bob', other))).toBe('INVITE_REQUIRED');
+  await reopened.close();
 });

@@ -34,7 +34,7 @@ import type { Push } from './push.ts';
 import type { QueueLimits } from './queue-limits.ts';
 import { memoryLog } from './log.fixture.ts';
 import { RecordingPush } from './push.fixture.ts';
-import { migrations, openQs, type QsLimits } from './service.ts';
+import { migrations, openQs, type QsConfig, type QsLimits } from './service.ts';
 
 export const domain = parseDomain('a.example');
 export const transportKey = crypto.random(32);
@@ -88,12 +88,13 @@ export async function openWorld(
   const database = new CountingDatabase(fresh.config, 10);
   const clock = new TestClock(Date.now());
   const logged: object[] = [];
-  const options = { limits, push, ...federation };
+  const options = { config: { limits }, push, ...federation };
   const world = await start(database, clock, logged, options);
   return Object.assign(world, {
-    async restart(incarnation?: number) {
+    async restart(incarnation = 1) {
       await world.close();
-      Object.assign(world, await start(database, clock, logged, { ...options, incarnation }));
+      const config = { limits, incarnation };
+      Object.assign(world, await start(database, clock, logged, { ...options, config }));
     },
     async [Symbol.asyncDispose]() {
       await world.close();
@@ -111,30 +112,23 @@ export interface Federation {
 
 /** Another replica over the same database. */
 export async function openReplica({ database, clock }: World, wires: Pick<World, 'bus' | 'bell'>) {
-  return await start(database, clock, [], { limits: {}, push: new RecordingPush(), ...wires });
+  return await start(database, clock, [], { config: {}, push: new RecordingPush(), ...wires });
 }
 
 interface StartOptions extends Federation, Partial<Pick<World, 'bus' | 'bell'>> {
-  readonly limits: Partial<QsLimits>;
+  readonly config: Pick<QsConfig, 'limits' | 'incarnation'>;
   readonly push: Push;
-  readonly incarnation?: number | undefined;
 }
 
 async function start(
   database: CountingDatabase,
   clock: TestClock,
   logged: object[],
-  {
-    bus = new MemoryBus(),
-    bell = new MemoryBell(),
-    limits,
-    incarnation = 1,
-    ...given
-  }: StartOptions,
+  { bus = new MemoryBus(), bell = new MemoryBell(), config, ...given }: StartOptions,
 ) {
-  const [log, config] = [memoryLog(logged), { domain, secretKey, limits, incarnation }];
+  const log = memoryLog(logged);
   const ports = { database, crypto, clock, log, bus, bell, transportKey, ...given };
-  const { bindings, close: closeQs } = await openQs(config, ports);
+  const { bindings, close: closeQs } = await openQs({ domain, secretKey, ...config }, ports);
   const listen = { host: '127.0.0.1', port: 0 };
   const server = await serve({ listen, bindings, callers: 'edge', gate: async () => {}, log });
   const channel: Channel = connect(server.address);

@@ -22,13 +22,15 @@ export const FEDERATED_RATES: FederatedRates = { domain: 2_000, group: 50, queue
 export const QUEUE_RATE_MIN = 10;
 
 /** What comes in ten seconds may come at once. */
-export function federatedBuckets(rates: FederatedRates): FederatedBuckets {
-  const bucket = (rate: number) => ({ capacity: BURST_SECONDS * rate, refillPerSecond: rate });
-  const { domain, group, queue, call } = rates;
+export function federatedBuckets({ domain, group, queue, call }: FederatedRates): FederatedBuckets {
   return {
-    ...{ domain: bucket(domain), group: bucket(group) },
-    ...{ queue: bucket(queue), call: bucket(call) },
+    ...{ domain: bucketOf(domain), group: bucketOf(group) },
+    ...{ queue: bucketOf(queue), call: bucketOf(call) },
   };
+}
+
+function bucketOf(refillPerSecond: number): FederatedBucket {
+  return { capacity: BURST_SECONDS * refillPerSecond, refillPerSecond };
 }
 
 const BURST_SECONDS = 10;

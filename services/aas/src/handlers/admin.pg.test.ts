@@ -71,3 +71,21 @@ test('where one key is gone, tokens of others in the same insert are spent all t
   const asked = [stale.check(FIND, contact), stale.check(SEND, general)];
   expect(await Promise.all(asked.map(reasonOf))).toEqual(['TOKEN_INVALID', {}]);
 });
+
+test('where a backup was restored no token of before is good, spent or not, and nothing is served until then', async () => {
+  await using aas = await runningAas({ quantities: { general: 3, contact: 1 } });
+  const who = account(aas);
+  const [before = '', since = '', unspent = ''] = await draw(aas, 'general', 3, who);
+  await aas.check(SEND, before);
+  await aas.check(SEND, since);
+  // As the backup has it.
+  await aas.database.query({ text: 'DELETE FROM spent' });
+  const restored = await aas.replica({ incarnation: 2 });
+  for (const each of [before, since, unspent]) {
+    expect(await reasonOf(restored.check(SEND, each))).toBe('TOKEN_INVALID');
+  }
+  const fresh = await batch({ ...restored, clock: aas.clock }, 'general', 3);
+  const answer = await restored.client.issueTokens(fresh.request(who, 0), signed(who));
+  for (const each of fresh.tokens(answer.blindSignatures)) await restored.check(SEND, each);
+  await expect(aas.replica({ incarnation: 1 })).rejects.toThrow('has served incarnation 2');
+});
