@@ -1,5 +1,5 @@
 import type { Domain } from '@roost/core/ids';
-import { SECOND_MS, sleep } from '@roost/core/time';
+import { sleep } from '@roost/core/time';
 import type { Database } from '@roost/postgres/database';
 
 import { type Weight, weigh } from './store/rows.ts';
@@ -17,6 +17,7 @@ export interface BacklogLimits {
 export class Backlog {
   readonly #database: Database;
   readonly #limits: BacklogLimits;
+  readonly #measureMs: number;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
   #weights = new Map<Domain, Weight>();
@@ -24,9 +25,10 @@ export class Backlog {
   #before = new Map<Domain, Added>();
   #added = new Map<Domain, Added>();
 
-  constructor(database: Database, limits: BacklogLimits) {
+  constructor(database: Database, limits: BacklogLimits, measureMs: number) {
     this.#database = database;
     this.#limits = limits;
+    this.#measureMs = measureMs;
     this.#running = this.#run();
   }
 
@@ -61,7 +63,7 @@ export class Backlog {
       }
       // A tenth of the time at most goes into measuring.
       const took = performance.now() - began;
-      await sleep(Math.max(MEASURE_MS, 9 * took), this.#stop.signal);
+      await sleep(Math.max(this.#measureMs, 9 * took), this.#stop.signal);
     }
   }
 
@@ -84,5 +86,3 @@ function add(all: Map<Domain, Added>, destination: Domain, { rows, bytes }: Adde
   const sum = { rows: rows + (before?.rows ?? 0), bytes: bytes + (before?.bytes ?? 0) };
   all.set(destination, sum);
 }
-
-const MEASURE_MS = SECOND_MS;

@@ -1,5 +1,5 @@
 // What a hub at A has for users of B gets there over TLS, by the outbox of A's gateway, whatever happens on the way.
-import { afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeEach, expect, test } from '@jest/globals';
 import { HANDLE_BYTES } from '@roost/bus/frames';
 import { toHex } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
@@ -22,7 +22,9 @@ import { HEADS_MS } from './taking.ts';
 import { tidyOutbox } from './upkeep.ts';
 
 const [A, B, C] = HOMES as [Domain, Domain, Domain];
-const QUICK = { backoffFirstMs: 20, backoffLastMs: 200, deniedMs: 600_000, leaseMs: 2_000 };
+const QUICK = {
+  ...{ backoffFirstMs: 10, backoffLastMs: 80, deniedMs: 600_000, leaseMs: 2_000, measureMs: 50 },
+};
 /** Who fails once is not tried again by itself within a test. */
 const SLOW = { ...QUICK, backoffFirstMs: 600_000, backoffLastMs: 600_000 };
 type Home = Awaited<ReturnType<typeof openHome>>;
@@ -30,17 +32,19 @@ type Home = Awaited<ReturnType<typeof openHome>>;
 let clock: TestClock;
 let wellKnownPort: number;
 let stack: AsyncDisposableStack;
+/** For all tests that need nothing else. */
+const shared = new AsyncDisposableStack();
+let pair: Promise<Pair> | undefined;
 let a: Home;
 let b: Home;
 let hub: TestHub;
 let queues: TestQueues;
 
-beforeAll(async () => {
-  wellKnownPort = await freePort('127.0.0.2');
+afterAll(async () => {
+  await shared.disposeAsync();
 });
 beforeEach(() => {
   stack = new AsyncDisposableStack();
-  clock = new TestClock();
 });
 afterEach(async () => {
   await stack.disposeAsync();
@@ -50,18 +54,32 @@ async function list(home: Home, domain: Domain, kind: Kind = 'allowed'): Promise
   await putListing(home.database, { domain, kind, endpoint: '', note: '', sinceMs: 0 });
 }
 
-async function open(options: HomeOptions = {}): Promise<void> {
-  const outward = { timing: QUICK, replica: 'a', ...options };
-  const opened = await Promise.all([
-    openHome(A, clock, wellKnownPort, outward),
-    openHome(B, clock, wellKnownPort, { timing: QUICK }),
+interface Pair {
+  readonly homes: readonly [Home, Home];
+  readonly clock: TestClock;
+  readonly wellKnownPort: number;
+}
+
+async function openPair(options: HomeOptions, on: AsyncDisposableStack): Promise<Pair> {
+  const [time, port] = [new TestClock(), await freePort('127.0.0.2')];
+  const homes = await Promise.all([
+    openHome(A, time, port, { timing: QUICK, replica: 'a', ...options }),
+    openHome(B, time, port, { timing: QUICK }),
   ]);
-  [a, b] = opened;
-  for (const home of opened) stack.use(home);
-  await Promise.all([list(a, B), list(b, A)]);
+  for (const home of homes) on.use(home);
+  await Promise.all([list(homes[0], B), list(homes[1], A)]);
+  return { homes, clock: time, wellKnownPort: port };
+}
+
+/** With groups that no other test has; where nothing is asked for, with homeservers that others have too. */
+async function open(options?: HomeOptions): Promise<void> {
+  const opened = options === undefined ? (pair ??= openPair({}, shared)) : openPair(options, stack);
+  ({ clock, wellKnownPort } = await opened);
+  [a, b] = (await opened).homes;
   hub = new TestHub(A, B, a.transportKey);
   queues = new TestQueues(b.transportKey);
-  queues.serve(b.bus);
+  const served = queues.serve(b.bus);
+  stack.defer(async () => await served.close());
 }
 
 const carry = async (of = hub) => await of.carryAll(a.gateway.federationBus);
@@ -97,7 +115,7 @@ const say = (group: GroupId, count: number, from = 0): void => {
 test('what is said arrives, once and in order, several groups a call, and nothing of it stays', async () => {
   await open();
   const groups = [1, 2, 3].map((n) => hub.groupOf(n));
-  for (const group of groups) say(group, 100);
+  for (const group of groups) say(group, 70);
   await carry();
   await arrive(...groups);
   for (const group of groups) expect(queues.heardOf(group)).toEqual(saidOf(group));
@@ -110,10 +128,10 @@ test('a peer that was away for long gets everything, in order and once, when it 
   await carry();
   await arrive(...groups);
   await b.goDown();
-  for (const group of groups) say(group, 150, 3);
+  for (const group of groups) say(group, 30, 3);
   await carry();
   await until(async () => (await failures()) >= 6);
-  expect(await waiting()).toBe(600);
+  expect(await waiting()).toBe(120);
   await b.comeBack();
   await arrive(...groups);
   for (const group of groups) expect(queues.heardOf(group)).toEqual(saidOf(group));
@@ -204,7 +222,7 @@ test('a slow peer does not delay another', async () => {
   await carry(toC);
   await until(() => reached > 0);
   // Those who wait for C have their part of it meanwhile.
-  for (const group of groups) say(group, 50);
+  for (const group of groups) say(group, 10);
   await carry();
   await until(() => groups.every(hasAll));
   for (const group of groups) toC.say(group, 'are you there?');
@@ -276,11 +294,11 @@ test('what waited for too many days is given up, and the peer hears of a gap, th
   await carry();
   await arriveAtLast(group);
   await b.goDown();
-  say(group, 600, 2);
+  say(group, 300, 2);
   await carry();
   await until(async () => (await failures()) > 0);
   clock.advance(0.3 * DAY_MS);
-  say(group, 3, 602);
+  say(group, 3, 302);
   await carry();
   clock.advance(0.3 * DAY_MS);
   const buried: [string, number][] = [];
@@ -289,17 +307,17 @@ test('what waited for too many days is given up, and the peer hears of a gap, th
     troubled: () => undefined,
   };
   await tidyOutbox({ database: a.database, clock, events }, 0.5);
-  expect(buried.reduce((sum, [, count]) => sum + count, 0)).toBe(600);
+  expect(buried.reduce((sum, [, count]) => sum + count, 0)).toBe(300);
   // One is left in the place of all that is gone; nobody keeps what was in them.
   expect(await waiting()).toBeLessThanOrEqual(4);
   const kept =
     'SELECT count(*)::integer AS count, max(octet_length(sealed)) AS most FROM dead_letters';
-  expect(await a.database.query({ text: kept })).toEqual([{ count: 600, most: 0 }]);
+  expect(await a.database.query({ text: kept })).toEqual([{ count: 300, most: 0 }]);
   await b.comeBack();
   await arriveAtLast(group);
   expect(queues.heardOf(group)).toEqual([
     ...['message 0', 'message 1', '-'],
-    ...['message 602', 'message 603', 'message 604'],
+    ...['message 302', 'message 303', 'message 304'],
   ]);
 });
 
@@ -320,7 +338,10 @@ test('a peer that was restored hears of a gap, with the next event and of a quie
   expect(queues.heardOf(talking).slice(-2)).toEqual(['-', 'message 4']);
   await hub.tellHeads(a.gateway.federationBus);
   expect(await waiting()).toBe(0);
-  clock.advance(HEADS_MS);
+  await a.database.query({
+    text: 'UPDATE marks SET told_ms = $1',
+    values: [clock.now() - HEADS_MS],
+  });
   await hub.tellHeads(a.gateway.federationBus);
   await until(() => queues.heardOf(quiet).at(-1) === '-');
   await until(async () => (await waiting()) === 0);
@@ -404,9 +425,9 @@ test('whose queue is gone gets back to the DS, if it was meant at all, and is to
   }
   const [row] = await a.database.query<{ sealed: Uint8Array }>({ text: 'SELECT sealed FROM gone' });
   expect(toHex(row?.sealed ?? new Uint8Array(0))).not.toContain(toHex(HANDLE));
-  clock.advance(2 * DAY_MS);
   const events = { buried: () => undefined, troubled: () => undefined };
-  await tidyOutbox({ database: a.database, clock, events }, outboxDefaults.retryDays);
+  const later = { now: () => clock.now() + 2 * DAY_MS };
+  await tidyOutbox({ database: a.database, clock: later, events }, outboxDefaults.retryDays);
   expect(await a.database.query({ text: 'SELECT FROM gone' })).toEqual([]);
 });
 

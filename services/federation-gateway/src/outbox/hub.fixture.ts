@@ -36,6 +36,7 @@ export class TestHub {
   /** What it has said, group by group. */
   readonly said = new Map<string, string[]>();
   readonly gone: Gone[] = [];
+  readonly #salt = crypto.random(15);
   incarnation = 1;
 
   constructor(home: Domain, destination: Domain, transportKey: Uint8Array) {
@@ -44,8 +45,9 @@ export class TestHub {
     this.#transportKey = transportKey;
   }
 
+  /** Those of another hub are others. */
   groupOf(n: number): GroupId {
-    return GroupId.of(uuidOf(new Uint8Array(16).fill(n)), this.#home);
+    return GroupId.of(uuidOf(Uint8Array.of(...this.#salt, n)), this.#home);
   }
 
   /** Accepts an event: it is in the outbox of the DS. `groupEvent` makes it another one than can be read. */

@@ -69,11 +69,12 @@ export function openOutbox(config: OutboxConfig, ports: OutboxPorts): Outbox {
   const { faults = () => {}, replica = toHex(crypto.random(16)) } = ports;
   const events = outboxEvents(log);
   const groups = new Groups({ home, crypto, clock, secretKey, transportKey });
-  const backlog = new Backlog(database, limits);
+  const timing = { ...laneTiming, ...config.timing };
+  const backlog = new Backlog(database, limits, timing.measureMs);
   const lanes = new Lanes({
     ...{ database, clock, crypto, groups, events, faults, bell, replica },
     post: new Post({ ...ports, home }),
-    timing: { ...laneTiming, ...config.timing },
+    timing,
   });
   const receiver = new Receiver({
     ...{ home, database, clock, groups, backlog, events, faults },

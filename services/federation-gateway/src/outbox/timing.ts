@@ -8,6 +8,8 @@ export interface LaneTiming {
   readonly deniedMs: number;
   /** After so long, what a replica was carrying when it died or froze is carried by another. */
   readonly leaseMs: number;
+  /** How often it is measured what waits. */
+  readonly measureMs: number;
 }
 
 export const laneTiming: LaneTiming = {
@@ -15,4 +17,5 @@ export const laneTiming: LaneTiming = {
   backoffLastMs: 5 * MINUTE_MS,
   deniedMs: MINUTE_MS,
   leaseMs: 4 * SECOND_MS,
+  measureMs: SECOND_MS,
 };
