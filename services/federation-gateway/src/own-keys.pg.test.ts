@@ -147,6 +147,8 @@ test('a revoked key signs no more, another does at once, and who knew the first 
   expect(keys.signer.publicKey).not.toEqual(stolen.publicKey);
   const after = read(keys, trust);
   expect(after.keys.map(({ revokedAt }) => revokedAt !== undefined)).toEqual([true, false]);
+  await keys.revoke(keyIdOf(crypto, stolen.publicKey));
+  expect(keys.all).toHaveLength(2);
   await expect(keys.revoke(new Uint8Array(8))).rejects.toMatchObject({ reason: 'MALFORMED' });
   // The replica that slept through it hears of it at its next look.
   const late = await replica();

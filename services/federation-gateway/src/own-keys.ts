@@ -120,6 +120,8 @@ export class OwnKeys {
       const keys = await this.#read(tx);
       const named = keys.find(({ publicKey }) => equal(keyIdOf(crypto, publicKey), keyId));
       if (named === undefined) throw new Failure('MALFORMED', 'key_id: there is no such key');
+      // Said twice, it is done once.
+      if (named.revokedAt !== undefined) return;
       const nowMs = clock.now();
       await store.revokeKey(tx, named.publicKey, nowMs);
       // A key that nobody has heard of: whoever meets it reads the directory, and hears of the other's end.
