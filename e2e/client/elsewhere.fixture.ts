@@ -27,6 +27,9 @@ export class TwoHomes implements AsyncDisposable {
 
   static async open(): Promise<TwoHomes> {
     const neighbourhood = await Neighbourhood.open(['a.example', 'b.example']);
+    // A name that leads to where nobody listens; asking a name server would take as long as that likes.
+    const { address } = neighbourhood.of('a.example');
+    neighbourhood.point('nowhere.example', [address.replace(/\d+$/, '99')]);
     const [a, b] = await Promise.all(
       ['a.example', 'b.example'].map((domain) => AllInOne.open({ domain, neighbourhood })),
     );
