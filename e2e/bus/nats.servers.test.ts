@@ -220,6 +220,28 @@ test('each user may do what is its own, and nothing else', async () => {
   expect(await denied('as', 'say', 'fanout.0')).toBe(true);
   expect(await denied('as', 'hear', 'bell.qs.*')).toBe(true);
   expect(await denied('as', 'hear', 'bell.as.*')).toBe(false);
+  const [gateway, remote] = ['federation-gateway', 'federate.0'] as const;
+  expect(await denied('ds', 'say', remote)).toBe(false);
+  expect(await denied(gateway, 'hear', 'federate.*', 'gateway')).toBe(false);
+  expect(await denied(gateway, 'hear', 'federate.*')).toBe(true);
+  expect(await denied(gateway, 'say', remote)).toBe(true);
+  expect(await denied(gateway, 'hear', 'fanout.*', 'qs')).toBe(true);
+  expect(await denied(gateway, 'say', 'fanout.0')).toBe(false);
+  expect(await denied(gateway, 'hear', 'bell.federation-gateway.*')).toBe(false);
+  expect(await denied(gateway, 'hear', 'bell.qs.*')).toBe(true);
+  expect(await denied('qs', 'hear', 'federate.*', 'gateway')).toBe(true);
+});
+
+test('what is for other homeservers goes to a gateway, and what is for our own to the QS', async () => {
+  const { nats, bus, prefix } = await cluster.bus(async () => Uint8Array.of(1));
+  const gateway = await cluster.connected('federation-gateway', prefix);
+  new NatsBus(gateway, busKey, 'federation').serve(async () => Uint8Array.of(2));
+  await settled();
+  const remote = new NatsBus(nats, busKey, 'federation');
+  for (let partition = 0; partition < 4; partition++) {
+    expect(await bus.request(partition, batch, soon)).toEqual(Uint8Array.of(1));
+    expect(await remote.request(partition, batch, soon)).toEqual(Uint8Array.of(2));
+  }
 });
 
 test('who gives a wrong password stays outside, and comes in once it is right', async () => {
