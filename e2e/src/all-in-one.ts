@@ -94,7 +94,7 @@ export class AllInOne implements World {
     const door = { bindings, exemptBucket, pages, log };
     const server = await serve({ ...door, gate, limiter, listen, callers: 'edge' });
     this.#port = server.port;
-    const peers = federation && (await serve({ ...door, ...federation, ...TO_PEERS }));
+    const peers = federation && (await serve({ ...door, ...federation, callers: 'peer' }));
     this.#running = { server, peers, services };
   }
 
@@ -132,7 +132,8 @@ export class AllInOne implements World {
     });
     assert(config !== undefined, 'federation is switched on');
     const prepared = await prepareFederation(config, this.domain, undefined);
-    return { ...prepared, database: this.federation };
+    const asksForCertificate = prepared.config.mtls !== 'off';
+    return { ...prepared, asksForCertificate, database: this.federation };
   }
 
   /** A secret of the homeserver, drawn once. */
@@ -143,6 +144,5 @@ export class AllInOne implements World {
   }
 }
 
-const TO_PEERS = { callers: 'peer', asksForCertificate: true } as const;
 const quiet = (): void => undefined;
 const silent: Log = { debug: quiet, info: quiet, warn: quiet, error: quiet, named: () => silent };

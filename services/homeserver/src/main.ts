@@ -76,7 +76,7 @@ await runMain(async () => {
     federation &&
     (await listen({
       ...{ ...door, listen: federation.listen, tls: federation.tls, callers: 'peer' },
-      asksForCertificate: true,
+      asksForCertificate: federation.config.mtls !== 'off',
     }));
   if (peers !== undefined) log.info({ listen: peers.address }, 'other homeservers are met');
 
