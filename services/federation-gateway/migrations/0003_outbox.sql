@@ -31,6 +31,7 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_waiting ON outbox (destination, position);
 CREATE INDEX outbox_since ON outbox (since_ms);
+CREATE INDEX outbox_heads ON outbox (since_ms) WHERE kind = 3;
 ALTER TABLE outbox ALTER COLUMN sealed SET STORAGE EXTERNAL;
 
 -- Destinations that could not be reached the last time.

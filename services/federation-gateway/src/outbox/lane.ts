@@ -26,6 +26,8 @@ export class Lane {
   readonly #courier: Courier;
   readonly #running: Promise<void>;
   #failures = 0;
+  /** Whether something is remembered of it. */
+  #isTroubled = false;
   #isFailing = false;
   #isCalled = true;
   /** By our own clock, which tells how long something took. */
@@ -95,6 +97,7 @@ export class Lane {
     try {
       const found = await findTrouble(database, this.#destination);
       this.#failures = found?.failures ?? 0;
+      this.#isTroubled = found !== undefined;
       const pause = found === undefined ? 0 : found.nextTryMs - clock.now();
       this.#tryAtMs = performance.now() + Math.min(Math.max(0, pause), timing.backoffLastMs);
     } catch (error) {
@@ -127,8 +130,8 @@ export class Lane {
     const isCarried = await this.#courier.carry(isProbe);
     if (!isCarried) return false;
     this.#usedAtMs = performance.now();
-    if (this.#failures > 0) {
-      this.#failures = 0;
+    if (this.#isTroubled) {
+      [this.#failures, this.#isTroubled] = [0, false];
       await forgetTrouble(this.#ports.database, this.#destination);
     }
     return true;
@@ -145,6 +148,7 @@ export class Lane {
       ? timing.deniedMs
       : pauseMs(this.#ports, this.#failures, facts.retryAfterMs ?? 0);
     if (!isDenied) this.#failures++;
+    this.#isTroubled = true;
     this.#usedAtMs = performance.now();
     this.#tryAtMs = this.#usedAtMs + pause;
     const nextTryMs = Math.round(clock.now() + pause);
