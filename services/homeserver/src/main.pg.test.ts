@@ -174,6 +174,7 @@ test(
     expect([await closed.end(), closed.out]).toEqual([0, expect.stringContaining('allowlist')]);
     const opened = new Program(CTL, ['--data', data, 'federation', 'mode', 'open']);
     expect(await opened.end()).toBe(0);
+    await operate(data);
     await expect(directoryAt(Number(port), cert, 'TLSv1.2')).rejects.toThrow(/version/i);
     expect(await met.end('SIGTERM')).toBe(0);
 
@@ -184,6 +185,46 @@ test(
   },
   PATIENCE_MS,
 );
+
+/** What an operator asks besides, of a homeserver that meets others and has met nobody yet. */
+async function operate(data: string): Promise<void> {
+  const ask = async (...order: readonly string[]): Promise<readonly [number | null, unknown]> => {
+    const asked = new Program(CTL, ['--data', data, '--json', ...order]);
+    const status = await asked.end();
+    return [status, status === 2 ? asked.out : JSON.parse(asked.out)] as const;
+  };
+  const allowed = await ask('federation', 'allow', 'b.example', '--note', 'a friend');
+  expect(allowed).toMatchObject([
+    0,
+    { mode: 'open', listings: [{ domain: 'b.example', kind: 'allowed', note: 'a friend' }] },
+  ]);
+  const [rotated, keys] = await ask('keys', 'rotate', 'federation');
+  expect([rotated, keys]).toMatchObject([0, [{ state: 'next' }, { state: 'current' }]]);
+  const record = join(data, 'audit.jsonl');
+  const [listed, exported, peers, lanes, letters, depth] = await Promise.all([
+    ask('keys', 'list'),
+    ask('audit', 'export', '--out', record),
+    ask('federation', 'peers'),
+    ask('federation', 'outbox'),
+    ask('federation', 'dead-letters'),
+    ask('outbox'),
+  ]);
+  expect(listed[1]).toEqual(
+    expect.arrayContaining(
+      ['as root', 'as intermediate', 'aas general', 'aas contact', 'federation'].map((what) =>
+        expect.objectContaining({ what, state: 'current' }),
+      ),
+    ),
+  );
+  expect(exported).toEqual([0, { rows: 0, file: record }]);
+  expect(await ask('audit', 'verify', record)).toEqual([0, { checked: 0, flaws: [] }]);
+  expect(peers).toMatchObject([0, [{ domain: 'b.example', isAdmitted: true, firstMetMs: 0 }]]);
+  expect([lanes, letters]).toEqual([
+    [0, []],
+    [0, []],
+  ]);
+  expect(depth).toMatchObject([0, { oldestAgeMs: 0, isFull: false }]);
+}
 
 /** What switches federation on, with a certificate that signed itself. */
 async function federation(domain: string) {
