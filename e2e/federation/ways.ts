@@ -69,7 +69,6 @@ function namesOf(destination: string): Way['names'] {
 }
 
 /** An empty request, but for where it goes. */
-// oxlint-disable-next-line max-params -- what it names, where that is, and what else it says
 export function requestOf(
   { definition, rule }: Pick<ClientMethod, 'definition' | 'rule'>,
   group: Group,
