@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Failure, REASONS } from '@roost/core/failure';
 import { AllInOne } from '@roost/e2e/all-in-one';
 import { connectTo } from '@roost/e2e/door';
+import { Neighbourhood } from '@roost/e2e/neighbourhood';
 import { tell } from '@roost/e2e/story';
 import { clientOf } from '@roost/rpc/client';
 import { CLIENT_METHODS } from '@roost/rpc/client-methods';
@@ -26,7 +27,10 @@ const names: string[] = [];
 
 beforeAll(async () => {
   metrics = startMetrics({ service: 'homeserver', version: '0' });
-  await using world = await AllInOne.open();
+  // One that may meet others tells the numbers of its gateway too.
+  const domain = 'home.example';
+  using neighbourhood = await Neighbourhood.open([domain]);
+  await using world = await AllInOne.open({ domain, neighbourhood });
   const { people } = await tell(world, 'metric');
   names.push(...people.map(({ name }) => name));
   using channel = connectTo(world.door);
@@ -41,6 +45,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await metrics[Symbol.asyncDispose]();
 });
+
+const SERVICES = new Set(['as', 'aas', 'qs', 'ds', 'federation-gateway', 'homeserver']);
 
 function parse(text: string): Sample[] {
   return [...text.matchAll(/^([a-z0-9_]+)(?:\{(.*)\})? (\S+)$/gm)].map(
@@ -116,17 +122,20 @@ test('names end in their unit, and what counts ends in _total', () => {
 test('every value of a label is one of a set that does not grow', () => {
   const internal = /^roost\.[a-z]+\.v1\.[A-Za-z]+(Internal|Admin)Service\/[A-Za-z]+$/;
   const methods = new Set([...CLIENT_METHODS.keys()].map((path) => path.slice(1)));
+  const word = (value: string): boolean => /^[a-z_]{2,14}$/.test(value);
+  const isOutcome = (value: string): boolean => value in REASONS || value === 'UNREACHABLE';
   const isBounded: Record<string, (value: string) => boolean> = {
     method: (value) => methods.has(value) || internal.test(value) || value === 'unknown',
     code: (value) => value in CODES,
-    reason: (value) => value in REASONS || value === 'other',
-    service: (value) => ['as', 'aas', 'qs', 'ds', 'homeserver'].includes(value),
+    reason: (value) => value in REASONS || ['other', 'EXPIRED'].includes(value),
+    service: (value) => SERVICES.has(value),
+    // Of what other homeservers say the reason; of a bad envelope, or of one that is not found, where it fails.
+    outcome: (value) => word(value) || isOutcome(value.split(' ')[0] ?? ''),
     version: (value) => value === '0',
     le: (value) => value === '+Inf' || Number.isFinite(Number(value)),
     quantile: (value) => ['0.5', '0.99', '1'].includes(value),
     unread: (value) => /^10{0,4}$/.test(value),
   };
-  const word = (value: string): boolean => /^[a-z_]{2,14}$/.test(value);
   for (const { name, labels } of samples) {
     for (const [key, value] of Object.entries(labels)) {
       expect([name, key, value, (isBounded[key] ?? word)(value)]).toEqual([name, key, value, true]);
