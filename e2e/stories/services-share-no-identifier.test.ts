@@ -155,4 +155,4 @@ function valuesIn(text: string): Set<string> {
 }
 
 /** What all services call alike and may: tables, and the homeserver's own domain. */
-const SHARED = new Set<string>(['home.example', 'migrations']);
+const SHARED = new Set<string>(['home.example', 'migrations', 'incarnations']);
