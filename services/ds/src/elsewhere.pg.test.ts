@@ -63,22 +63,41 @@ test('while the gateway is away everybody at home hears everything, and the othe
   expect([...atB.gaps, ...atC.gaps]).toEqual([]);
 });
 
-test('a destination of which the gateway takes nothing is left aside for a while, and the others flow', async () => {
-  const { room, alice, bob, carol, atB, atC } = await scene({
-    dispatch: { backoffFirstMs: 200, backoffLastMs: 400 },
-  });
+/** The gateway takes nothing for B; how often it was asked to. */
+function refuseB(): { readonly asked: () => number; readonly end: () => void } {
   const request = elsewhere.request.bind(elsewhere);
-  let refused = 0;
-  elsewhere.request = async (...asked) => {
-    if (decodeRemoteBatch(asked[1]).destination !== b) return await request(...asked);
-    refused++;
+  let asked = 0;
+  elsewhere.request = async (...those) => {
+    if (decodeRemoteBatch(those[1]).destination !== b) return await request(...those);
+    asked++;
     return encodeBusAnswer({ marks: [], gone: [] });
   };
-  for (let at = 0; at < 5; at++) await send(house, alice, room, `message ${at}`);
-  await until(() => countOf(atC, carol) === 6);
+  return { asked: () => asked, end: () => void (elsewhere.request = request) };
+}
+
+test('a destination of which the gateway takes nothing is left aside, whatever is said meanwhile, and the others flow', async () => {
+  const { room, alice, bob, carol, atB, atC } = await scene({
+    dispatch: { backoffFirstMs: 600_000, backoffLastMs: 600_000 },
+  });
+  const { asked } = refuseB();
+  for (let at = 0; at < 8; at++) {
+    await send(house, alice, room, `message ${at}`);
+    await until(() => countOf(atC, carol) === at + 2);
+  }
   expect(countOf(atB, bob)).toBe(1);
-  expect(refused).toBeGreaterThan(0);
-  elsewhere.request = request;
+  // Once; on a machine that stands still a lease may be lost and had anew, and all is tried.
+  expect(asked()).toBeLessThan(4);
+});
+
+test('what was left aside has its time, however often others wake who carries it', async () => {
+  const { room, alice, bob, atB } = await scene({
+    // Longer than the looks in between.
+    dispatch: { backoffFirstMs: 2_000, backoffLastMs: 2_000 },
+  });
+  const { asked, end } = refuseB();
+  for (let at = 0; at < 5; at++) await send(house, alice, room, `message ${at}`);
+  await until(() => asked() > 0);
+  end();
   await quiet(house);
   expect([countOf(atB, bob), atB.gaps.length]).toEqual([6, 0]);
 });
