@@ -2,6 +2,7 @@
 // the restricted Pod Security Standard, every value used and every used value declared, good and wrong values, and
 // that README.md has a line for each value (`--write` writes them).
 import { readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 
@@ -27,19 +28,32 @@ function report(name: string, wrong: readonly string[]): void {
   if (wrong.length > 0) failed += 1;
 }
 
+/** Several at once; told in their order. */
+async function reportAll<T>(
+  all: readonly T[],
+  look: (each: T) => readonly [name: string, wrong: Promise<readonly string[]>],
+): Promise<void> {
+  const width = availableParallelism();
+  for (let from = 0; from < all.length; from += width) {
+    const looks = all.slice(from, from + width).map(look);
+    for (const [name, wrong] of looks) report(name, await wrong);
+  }
+}
+
 const fileOf = (profile: string): string => join(CHART, `ci/${profile}-values.yaml`);
-const rendered = Object.fromEntries(
-  PROFILES.map((profile) => [profile, render(program, { files: [fileOf(profile)] })]),
-) as Record<(typeof PROFILES)[number], Rendered>;
+const [small, medium, large] = await Promise.all(
+  PROFILES.map(async (profile) => await render(program, { files: [fileOf(profile)] })),
+);
+const rendered = { small, medium, large } as Record<(typeof PROFILES)[number], Rendered>;
 
 for (const profile of PROFILES) {
-  const linted = helm(program, ['lint', '--strict', CHART, '--values', fileOf(profile)]);
+  const linted = await helm(program, ['lint', '--strict', CHART, '--values', fileOf(profile)]);
   report(`lint (${profile})`, linted.ok ? [] : [linted.said]);
   const { ok, said, resources } = rendered[profile];
   report(`renders ${resources.length} resources (${profile})`, ok ? [] : [said]);
   report(`restricted pods (${profile})`, resources.flatMap(offences));
   report(`who may reach whom (${profile})`, policyOffences(resources));
-  const again = render(program, { files: [fileOf(profile)] });
+  const again = await render(program, { files: [fileOf(profile)] });
   const isSame = isDeepStrictEqual(again.resources, resources);
   report(
     `renders the same again (${profile})`,
@@ -57,39 +71,39 @@ report(
   'every value has a comment',
   declared.filter(({ comment }) => comment === '').map(({ path }) => path),
 );
-for (const { path } of declared) report(`changes something: ${path}`, tried(path));
+await reportAll(declared, ({ path }) => [`changes something: ${path}`, tried(path)]);
 report(
   'no trial of a value that is not there',
   Object.keys(TRIALS).filter((path) => !declared.some((each) => each.path === path)),
 );
-for (const [sets, says] of WRONG) report(`refuses ${sets.join(' ')}`, refused(sets, says));
+await reportAll(WRONG, ([sets, says]) => [`refuses ${sets.join(' ')}`, refused(sets, says)]);
 report('alerts and dashboards', monitoringOffences());
-report('says all that is wrong at once', refusedAtOnce());
+report('says all that is wrong at once', await refusedAtOnce());
 report('README.md has the values', documented());
 
 process.stdout.write(failed === 0 ? 'the chart is in order\n' : `${failed} failed\n`);
 process.exitCode = failed === 0 ? 0 : 1;
 
 /** What is rendered, or how it is refused, has to be another. */
-function tried(path: string): string[] {
+async function tried(path: string): Promise<string[]> {
   const trial = TRIALS[path];
   if (trial === undefined) return ['say in tools/chart/trials.ts what to try'];
   const { on = 'small', value } = trial;
   // The DS's and the AS's are as good as any; listeners are the QS's.
   const set = `${path.replace('<name>', 'qs')}=${JSON.stringify(value)}`;
-  const other = render(program, { files: [fileOf(on)], sets: [set] });
+  const other = await render(program, { files: [fileOf(on)], sets: [set] });
   const isSame = other.ok && isDeepStrictEqual(other.resources, rendered[on].resources);
   return isSame ? ['nothing changes by it'] : [];
 }
 
-function refused(sets: readonly string[], says: string): string[] {
-  const { ok, said } = render(program, { files: [fileOf('small')], sets });
+async function refused(sets: readonly string[], says: string): Promise<string[]> {
+  const { ok, said } = await render(program, { files: [fileOf('small')], sets });
   if (ok) return ['it is taken'];
   return said.includes(says) ? [] : [`it says: ${said}`];
 }
 
-function refusedAtOnce(): string[] {
-  const { said } = render(program, {});
+async function refusedAtOnce(): Promise<string[]> {
+  const { said } = await render(program, {});
   const expected = ['domain:', 'services.ds.database', 'services.as.nats', 'nats.servers', 'redis'];
   return expected
     .filter((each) => !said.includes(each))

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 
@@ -25,23 +25,27 @@ export interface Rendered {
 }
 
 /** Runs helm. */
-export function helm(program: string, args: readonly string[]) {
-  const { status, stdout, stderr } = spawnSync(program, args, {
-    encoding: 'utf8',
-    maxBuffer: 64 << 20,
+export async function helm(program: string, args: readonly string[]) {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const status = await new Promise<number | null>((done, fail) => {
+    child.once('error', fail);
+    child.once('close', done);
   });
   return { ok: status === 0, stdout, said: `${stderr}${status === 0 ? '' : stdout}` };
 }
 
 /** What the chart makes of the values of these files, or of these settings besides. */
-export function render(
+export async function render(
   program: string,
   {
     files = [],
     sets = [],
   }: { readonly files?: readonly string[]; readonly sets?: readonly string[] },
-): Rendered {
-  const { ok, stdout, said } = helm(program, [
+): Promise<Rendered> {
+  const { ok, stdout, said } = await helm(program, [
     ...['template', 'roost', CHART, '--namespace', 'chat'],
     ...files.flatMap((file) => ['--values', file]),
     ...sets.flatMap((set) => ['--set-json', set]),
