@@ -6,6 +6,7 @@ import { helpOf, type Options, parseCommandLine } from './command-line.ts';
 import { commits } from './commits.ts';
 import { deliveries } from './deliveries.ts';
 import { DISTRIBUTED, measureDistributed } from './distributed/distributed.ts';
+import { federation } from './federated.ts';
 import { groupCost } from './group-cost.ts';
 import { groupSize } from './group-size.ts';
 import { latency } from './latency.ts';
@@ -19,7 +20,18 @@ import { Workbench } from './workbench.ts';
 
 /** In this order: memory is measured while little of it was used. */
 const SCENARIOS: readonly Scenario[] = [
-  ...[listeners, latency, deliveries, sends, groupSize, tokens, commits, groupCost, start],
+  ...[
+    listeners,
+    latency,
+    deliveries,
+    sends,
+    groupSize,
+    tokens,
+    commits,
+    groupCost,
+    federation,
+    start,
+  ],
 ];
 
 /** Whatever happens, it ends. */
