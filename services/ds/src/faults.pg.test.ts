@@ -34,12 +34,12 @@ const DISPATCH: readonly FaultPoint[] = ['dispatch.read', 'dispatch.answered', '
 
 type Ask<Answer> = (client: DeliveryClient) => Promise<Answer>;
 
-/** A digest of each table but the outbox, which comes and goes by itself, and what a crash forgets. */
+/** A digest of each table but the outbox, which comes and goes by itself, what a start notes, and what a crash forgets. */
 async function kept({ database }: MortalHouse): Promise<Record<string, string>> {
   const tables = await database.query<{ name: string }>({
     text: `SELECT relname AS name FROM pg_class
             WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
-              AND relpersistence = 'p' AND relname <> 'outbox'`,
+              AND relpersistence = 'p' AND relname NOT IN ('outbox', 'incarnations')`,
   });
   const digests = tables.map(async ({ name }) => {
     const rows = await dump(database, [name]);
