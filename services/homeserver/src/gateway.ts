@@ -68,7 +68,8 @@ export class LocalGateway {
       },
       {
         ...{ ...rest, ...ports, crypto, database, log: log.named(GATEWAY) },
-        ...{ federationBus: this.bus, bell: new MemoryBell() },
+        // The only one of its name: after a restart it goes on at once.
+        ...{ federationBus: this.bus, bell: new MemoryBell(), replica: 'homeserver' },
         limits: limitsBy(clientOf(LimitInternalServiceDefinition, to('aas'))),
         services: new Map((['as', 'qs', 'ds'] as const).map((name) => [name, to(name)])),
       },
