@@ -104,7 +104,7 @@ export const ADVISORIES: readonly Advisory[] = [
     tests: [
       here('what would be much work is refused for its length'),
       [
-        'hostile.pg.test.ts',
+        'abuse.pg.test.ts',
         'a flood of one homeserver is refused as far as it is one, and the others go on',
       ],
     ],

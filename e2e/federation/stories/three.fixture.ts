@@ -15,6 +15,9 @@ import { Sockets } from '../sockets.ts';
 export const DOMAINS = ['a.example', 'b.example', 'c.example'] as const;
 export type Name = (typeof DOMAINS)[number];
 
+/** Of each service, the gateways too, where they are separate; `ROOST_FEDERATION_REPLICAS` for more. */
+const REPLICAS = Number(process.env['ROOST_FEDERATION_REPLICAS'] ?? 1);
+
 /** What comes from afar may wait for a minute: where a homeserver was looked for a moment ago. */
 export const FAR_MS = PATIENCE_MS + 90_000;
 
@@ -42,7 +45,7 @@ export class Three implements AsyncDisposable {
     const neighbourhood = stack.use(await Neighbourhood.open(DOMAINS));
     const worlds = new Map<Name, World>();
     for (const domain of DOMAINS) {
-      const world = await World.open({ replicas: 1, ...options, domain, neighbourhood });
+      const world = await World.open({ replicas: REPLICAS, ...options, domain, neighbourhood });
       worlds.set(domain, stack.use(world));
       const { setMode } = world.operator(FederationAdminServiceDefinition);
       await setMode({ mode: FederationMode.OPEN });
