@@ -47,6 +47,8 @@ export class AllInOne implements World {
   readonly federation: FreshDatabase | undefined;
   readonly #options: AllInOneOptions;
   readonly #secrets = new Map<string, Uint8Array>();
+  /** Grows when a backup is put back. */
+  incarnation = 1;
   #running: Running | undefined;
   #port = 0;
 
@@ -83,7 +85,10 @@ export class AllInOne implements World {
     const services = await openServices({
       quantities: { general: 100_000, contact: 10_000 },
       ...options,
-      home: { domain: this.domain, incarnation: 1, secret: async (name) => this.secret(name) },
+      home: {
+        ...{ domain: this.domain, incarnation: this.incarnation },
+        secret: async (name) => this.secret(name),
+      },
       databases: { of: (name) => this.databases[name] },
       ...{ registration, federation, log },
     });

@@ -48,6 +48,15 @@ export async function performCommit(
   return 'on';
 }
 
+/** Puts out who must not read what waits to be said; says whether we may, and there is anybody. */
+export async function commitTidying(core: Core, turn: Turn, group: Group): Promise<boolean> {
+  const state = turn.get(states, printId(group.id));
+  const plan = state && planOf(core, group, state, { kind: 'tidy' });
+  if (state === undefined || plan === undefined) return false;
+  await prepare(core, turn, { group, state, plan, task: undefined });
+  return true;
+}
+
 /** Makes a commit of what others proposed, so that messages may be sent again. */
 export async function commitProposals(core: Core, turn: Turn, group: Group): Promise<void> {
   const state = turn.get(states, printId(group.id));

@@ -1,7 +1,7 @@
 import { Failure } from '@roost/core/failure';
 import { printId, scopedWire } from '@roost/core/ids';
 import { performAccept } from './accept.ts';
-import { commitProposals, performCommit, settlePending } from './commits.ts';
+import { commitProposals, commitTidying, performCommit, settlePending } from './commits.ts';
 import { performConnect } from './connect.ts';
 import type { Core } from './core.ts';
 import { performReject } from './direct.ts';
@@ -95,7 +95,12 @@ async function performSend(core: Core, lane: string, key: string, task: Send): P
   const { ledger, caller } = core;
   const group = ledger.get(groups, lane);
   if (group === undefined || group.standing === 'gone' || group.isLeaving) throw noGroup();
-  if (isWaiting(group)) return 'blocked';
+  if (isWaiting(group)) {
+    if (group.standing !== 'active' || forgedLeaves(group).length === 0) return 'blocked';
+    // What would put somebody out waits behind us.
+    const isTidied = await ledger.turn(async (turn) => await commitTidying(core, turn, group));
+    return isTidied ? 'on' : 'blocked';
+  }
   if (task.sealed === undefined) {
     await ledger.turn((turn) => seal(core, turn, group, { key, task }));
     return 'on';

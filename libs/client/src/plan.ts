@@ -112,7 +112,8 @@ function planRoom(core: Core, group: Group, state: ClientState, next: RoomState)
 }
 
 function mayRemoveForged(core: Core, group: Group, state: ClientState): boolean {
-  const forged = group.members.filter(({ identity }) => identity === undefined);
+  const indices = new Set(forgedLeaves(group));
+  const forged = group.members.filter(({ leafIndex }) => indices.has(leafIndex));
   const participants = [...new Set(forged.map(({ participant }) => participant))];
   try {
     assertAllowed(core, group, state, { kind: 'remove', participants });
