@@ -65,6 +65,6 @@ test('members of a restored group come back, and put out again whom they had rem
     if (heard !== undefined) break;
   }
   expect(kim.texts()).toEqual(['all three']);
-  const members = ann.client.members(chat).map(({ name }) => name.split('@')[0]);
+  const members = ann.client.members(chat).map(({ name }) => name.split('@')[0] ?? '');
   expect(members.toSorted()).toEqual(['ann', 'ben']);
 }, 300_000);
