@@ -1,7 +1,10 @@
 // Three homeservers that have never met, and people who know the door of their own alone: found, asked, written to;
 // a group over all three; out of it, away from it, quiet about it; kept out, and let in again; new keys.
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { nodeCrypto as crypto } from '@roost/crypto/node';
+import { sleep } from '@roost/core/time';
 import type { Person } from '@roost/e2e/person';
+import { certificate, PushProvider } from '@roost/qs/push-provider.fixture';
 import { ListingKind } from '@roost/proto/roost/federation/v1/admin';
 import { connect, DOMAINS, each, FAR_MS, hear, say, Three } from './three.fixture.ts';
 
@@ -10,6 +13,7 @@ const isDistributed = process.env['ROOST_E2E'] === 'distributed';
 /** Of the group over all three; `ROOST_FEDERATION_MEMBERS` for another number. */
 const MEMBERS = Number(process.env['ROOST_FEDERATION_MEMBERS'] ?? (isDistributed ? 9 : 24));
 
+let provider: PushProvider;
 let three: Three;
 let alice: Person;
 let bob: Person;
@@ -19,14 +23,18 @@ let crowd: Person[] = [];
 let chat: string;
 
 beforeAll(async () => {
-  three = await Three.open();
+  provider = await PushProvider.open();
+  three = await Three.open({ pushing: { isPrivateAllowed: true, authority: certificate } });
   [alice, bob, carol] = await Promise.all(
     (['alice@a.example', 'bob@b.example', 'carol@c.example'] as const).map(
       async (name) => await three.come(name),
     ) as [Promise<Person>, Promise<Person>, Promise<Person>],
   );
 }, LONG_MS);
-afterAll(async () => await three[Symbol.asyncDispose]());
+afterAll(async () => {
+  await three[Symbol.asyncDispose]();
+  await provider[Symbol.asyncDispose]();
+});
 
 const at = (domain: string): Person[] =>
   [alice, bob, carol, ...crowd].filter(({ client }) => client.userName.endsWith(`@${domain}`));
@@ -139,6 +147,45 @@ test(
   },
   LONG_MS,
 );
+
+test(
+  'who is away is told by a push what another homeserver brought, and by the rule that only the own one knows',
+  async () => {
+    const dora = await three.come('dora@c.example');
+    const dm = await connect(alice, dora);
+    await say(alice, dm, 'before');
+    await hear([dora], 'before');
+    const endpoint = `https://localhost:${provider.port}/dora`;
+    const { publicKey: p256dh } = crypto.p256.generate();
+    await dora.client.pushes.register({ endpoint, p256dh, auth: crypto.random(16) });
+    await three.part(dora);
+    await pushedWhen(async () => say(alice, dm, 'are you there?'));
+
+    const back = await three.come('dora@c.example');
+    await hear([back], 'are you there?');
+    await back.client.setNotifications(dm, { kind: 'silent' });
+    await three.part(back);
+    const before = provider.asked.length;
+    await say(alice, dm, 'not so loud');
+    // One that is too many would come by then.
+    await sleep(2_000);
+    const again = await three.come('dora@c.example');
+    await hear([again], 'not so loud');
+    expect(provider.asked).toHaveLength(before);
+  },
+  LONG_MS,
+);
+
+/** Waits until the provider was asked for what was done. */
+async function pushedWhen(work: () => Promise<void>): Promise<void> {
+  const before = provider.asked.length;
+  await work();
+  const endMs = Date.now() + FAR_MS;
+  while (provider.asked.length === before) {
+    if (Date.now() > endMs) throw new Error('no push was asked for');
+    await sleep(50);
+  }
+}
 
 test(
   'a homeserver that blocks another hears nothing of it, loses nothing, and hears it once when it lets it in again',

@@ -27,6 +27,7 @@ export class Three implements AsyncDisposable {
   readonly #stack: AsyncDisposableStack;
   readonly #folder: string;
   readonly #worlds: ReadonlyMap<Name, World>;
+  readonly #people = new Set<Person>();
 
   private constructor(
     stack: AsyncDisposableStack,
@@ -36,6 +37,9 @@ export class Three implements AsyncDisposable {
     this.sockets = stack.use(new Sockets());
     this.#folder = folder;
     this.#worlds = worlds;
+    stack.defer(async () => {
+      await Promise.all([...this.#people].map(async (one) => await this.part(one)));
+    });
   }
 
   static async open(options: WorldOptions = {}): Promise<Three> {
@@ -76,7 +80,15 @@ export class Three implements AsyncDisposable {
     if (at === undefined) throw new Error('it is one of the three');
     const { door } = this.world(at);
     const coming = async () => await Person.come(name, { ...door, folder: this.#folder });
-    return this.#stack.use(await this.sockets.as(fullName, coming));
+    const person = await this.sockets.as(fullName, coming);
+    this.#people.add(person);
+    return person;
+  }
+
+  /** Somebody is away from now on. */
+  async part(person: Person): Promise<void> {
+    this.#people.delete(person);
+    await person[Symbol.asyncDispose]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
