@@ -106,9 +106,13 @@ export async function connect(asking: Person, asked: Person): Promise<string> {
   return (await asking.until('connected', ({ name }) => name === to, FAR_MS)).chat;
 }
 
-export async function hear(people: readonly Person[], text: string): Promise<void> {
+export async function hear(
+  people: readonly Person[],
+  text: string,
+  withinMs = FAR_MS,
+): Promise<void> {
   const isIt = (event: { readonly text: string }) => event.text === text;
-  await Promise.all(people.map(async (one) => await one.until('message', isIt, FAR_MS)));
+  await Promise.all(people.map(async (one) => await one.until('message', isIt, withinMs)));
 }
 
 /** So many at once, each in its turn. */
