@@ -41,7 +41,9 @@ export class Listeners {
     }
     earlier?.end('replaced');
     const bellRope = this.#bell.listen(bellKey(clientId), () => seat.fallBehind());
-    const lookAgain = setTimeout(() => seat.fallBehind(), KNOWN_AFTER_MS).unref();
+    // Nobody spoke: what is found then is not of the trace in which the listener came.
+    const look = (): void => within(untraced, () => seat.fallBehind());
+    const lookAgain = setTimeout(look, KNOWN_AFTER_MS).unref();
     const seat: Seat = new Seat(number, position, () => {
       clearTimeout(lookAgain);
       bellRope.close();
