@@ -9,6 +9,7 @@ import {
   type Pair,
 } from '@roost/bus/frames';
 import { decodeGroupEvent } from '@roost/bus/group-event';
+import { MarksMoved, untilMarksStay } from '@roost/bus/marks';
 import { binderOf } from '@roost/bus/queue-config';
 import { traceOf, untraced, within } from '@roost/bus/trace';
 import { toHex } from '@roost/core/bytes';
@@ -64,9 +65,6 @@ interface Outcome {
   readonly marks: ReadonlyMap<string, Pair>;
 }
 
-/** How often a batch is tried anew, when another with the same groups was faster. */
-const ATTEMPTS_MAX = 5;
-
 /**
  * Stores what the DS sends (design §6, "Receiving"). Every event moves the mark of its group in the
  * transaction that stores it; so a batch may come twice, late, or in parts.
@@ -92,7 +90,9 @@ export class Receiver {
       events.map((event) => this.#open(event, groups)),
     );
     const shown = new Shown(opened);
-    const outcome = await shown.storing(() => this.#attempt(source, groups, opened));
+    const outcome = await shown.storing(() =>
+      untilMarksStay(() => database.transaction((tx) => this.#store(tx, source, groups, opened))),
+    );
     this.#ports.events.stored(outcome.counts);
     for (const { clientId, runs } of outcome.stored) {
       const trace = shown.traceOf(outcome.arrivals.get(clientId));
@@ -188,23 +188,6 @@ export class Receiver {
     return this.#ports.writer.eventEntry(groupEvent, decoded.kind);
   }
 
-  async #attempt(
-    source: Domain,
-    groups: ReadonlyMap<string, Group>,
-    opened: readonly OpenedEvent[],
-  ): Promise<Outcome> {
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      try {
-        return await this.#ports.database.transaction((tx) =>
-          this.#store(tx, source, groups, opened),
-        );
-      } catch (error) {
-        if (!(error instanceof MarksMoved)) throw error;
-      }
-    }
-    throw new Failure('UNAVAILABLE', 'too many deliver the same events');
-  }
-
   async #store(
     tx: Executor,
     source: Domain,
@@ -281,9 +264,4 @@ function sizeOf(entries: ReadonlyMap<bigint, readonly Entry[]>): number {
   let size = 0;
   for (const each of entries.values()) size += each.length;
   return size;
-}
-
-/** Another transaction moved one of the marks that this one had read. */
-class MarksMoved extends Error {
-  override readonly name = 'MarksMoved';
 }

@@ -1,3 +1,4 @@
+import type { Weight } from '@roost/bus/outbox-weights';
 import type { Domain } from '@roost/core/ids';
 import type { Executor } from '@roost/postgres/executor';
 import { statement } from '@roost/postgres/statement';
@@ -18,12 +19,6 @@ export async function measureOutbox(on: Executor, destination: Domain): Promise<
     oldest: found?.oldest ?? undefined,
     newest: found?.newest ?? 0n,
   };
-}
-
-export interface Weight {
-  readonly destination: Domain;
-  readonly rows: number;
-  readonly bytes: number;
 }
 
 /** What waits for whom; the lengths of rows are known without reading them. */

@@ -6,6 +6,7 @@ import {
   type Gone,
   type Pair,
 } from '@roost/bus/frames';
+import { MarksMoved, untilMarksStay } from '@roost/bus/marks';
 import { Failure } from '@roost/core/failure';
 import { type Domain, GroupId, type Uuid } from '@roost/core/ids';
 import type { Clock } from '@roost/core/time';
@@ -34,9 +35,6 @@ export interface ReceiverPorts {
   readonly faults: Faults;
 }
 
-/** How often a batch is tried anew, when another with the same groups was faster. */
-const ATTEMPTS_MAX = 5;
-
 /**
  * Takes what our DS has for other homeservers (design §6, "Receiving"): what it answers for lies in the outbox, as it came.
  * Every event moves the mark of its group in the transaction that stores it; so a batch may come twice, late, or in parts.
@@ -58,7 +56,7 @@ export class Receiver {
   }
 
   async #receive(bytes: Uint8Array): Promise<Uint8Array> {
-    const { backlog, events: told, faults, home } = this.#ports;
+    const { backlog, database, events: told, faults, home } = this.#ports;
     const { source, destination, events } = decodeRemoteBatch(bytes);
     const isOurs = events.every(({ groupId }) => groupId.domain === home);
     if (source !== home || destination === home || !isOurs) {
@@ -70,13 +68,15 @@ export class Receiver {
       // No mark: nothing is taken for this destination now.
       return encodeBusAnswer({ marks: [], gone: await this.#goneOf(destination, ids) });
     }
-    const rows = await this.#attempt(destination, ids, events);
+    const rows = await untilMarksStay(() =>
+      database.transaction((tx) => this.#store(tx, destination, ids, events)),
+    );
     backlog.note(destination, rows.length, sizeOf(rows));
     await faults('receive.stored');
     if (rows.length > 0) this.#ports.wake(destination);
     // Read after the transaction has ended.
     const [marks, gone] = await Promise.all([
-      this.#marksOf(this.#ports.database, destination, ids),
+      this.#marksOf(database, destination, ids),
       this.#goneOf(destination, ids),
     ]);
     const answered = ids.map((id) => ({
@@ -84,23 +84,6 @@ export class Receiver {
       mark: marks.get(id)?.mark ?? firstPair,
     }));
     return encodeBusAnswer({ marks: answered, gone });
-  }
-
-  async #attempt(
-    destination: Domain,
-    ids: readonly Uuid[],
-    events: readonly BusEvent[],
-  ): Promise<readonly OutboxRow[]> {
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      try {
-        return await this.#ports.database.transaction((tx) =>
-          this.#store(tx, destination, ids, events),
-        );
-      } catch (error) {
-        if (!(error instanceof MarksMoved)) throw error;
-      }
-    }
-    throw new Failure('UNAVAILABLE', 'too many deliver the same events');
   }
 
   async #store(
@@ -137,9 +120,4 @@ export class Receiver {
     );
     return told.map(({ id, handle }) => ({ groupId: GroupId.of(id, home), handle }));
   }
-}
-
-/** Another transaction moved one of the marks that this one had read. */
-class MarksMoved extends Error {
-  override readonly name = 'MarksMoved';
 }

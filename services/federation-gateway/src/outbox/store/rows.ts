@@ -1,5 +1,6 @@
 import type { Pair } from '@roost/bus/frames';
 import type { Numbered } from '@roost/bus/numbering';
+import type { Weight as OutboxWeight } from '@roost/bus/outbox-weights';
 import type { Domain, Uuid } from '@roost/core/ids';
 import type { Executor } from '@roost/postgres/executor';
 import { rowsStatement, statement } from '@roost/postgres/statement';
@@ -68,10 +69,7 @@ export async function deleteUpTo(
 }
 
 /** How much waits for a destination, and since when. */
-export interface Weight {
-  readonly destination: Domain;
-  readonly rows: number;
-  readonly bytes: number;
+export interface Weight extends OutboxWeight {
   readonly oldestMs: number;
 }
 
