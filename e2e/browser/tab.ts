@@ -5,7 +5,7 @@ import type { Bare, Heard } from './page.ts';
 
 type EventOf<K extends ClientEvent['kind']> = ClientEvent & { kind: K };
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 /** One tab, and every call that it made. */
 export class Tab {

@@ -15,7 +15,7 @@ export const soon = { timeoutMs: 5_000 };
 /** Subjects of a test's own. */
 export const newPrefix = (): string => `t${Buffer.from(crypto.random(6)).toString('hex')}`;
 
-export async function until(isSo: () => boolean | Promise<boolean>, withinMs = 15_000) {
+export async function until(isSo: () => boolean | Promise<boolean>, withinMs = 60_000) {
   const end = performance.now() + withinMs;
   while (!(await isSo())) {
     if (performance.now() > end) throw new Error('it did not become so');

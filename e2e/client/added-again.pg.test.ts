@@ -45,4 +45,4 @@ test('who is added anew while the first Welcome still lies in the queue comes in
   expect(kim.client.chat(chat)?.isOpen).toBe(true);
   await kim.client.send(chat, 'here I am');
   await ann.hears('here I am');
-}, 60_000);
+});

@@ -56,16 +56,13 @@ test('whose queue is gone is proposed for removal by the hub, and removed by the
   }
   const removed = (person: Person) =>
     person.until('removed', (event) => event.chat === chat && event.name.startsWith('ned@'));
-  let isOver = false;
-  const heard = Promise.all([removed(lea), removed(mia)]).finally(() => {
-    isOver = true;
-  });
+  const heard = Promise.all([removed(lea), removed(mia)]);
   // The first message finds the queue gone; the next ones let the hub say so.
-  for (let n = 0; !isOver; n++) {
+  for (let n = 0, isHeard = false; !isHeard; n++) {
     await (
       await lea.client.send(chat, `anybody there? ${n}`)
     ).sent;
-    await sleep(200);
+    isHeard = await Promise.race([heard.then(() => true), sleep(200).then(() => false)]);
   }
   await heard;
   expect(mia.client.members(chat)).toHaveLength(2);

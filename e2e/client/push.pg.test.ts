@@ -26,7 +26,7 @@ afterAll(async () => {
 const come = (name: string): Promise<Person> => Person.come(name, { ...world.door, folder });
 
 async function asked(count: number): Promise<string[]> {
-  for (let waited = 0; waited < 10_000 && provider.asked.length < count; waited += 50) {
+  for (let waited = 0; waited < 60_000 && provider.asked.length < count; waited += 50) {
     await sleep(50);
   }
   // One that is too many would come by now.

@@ -73,7 +73,7 @@ beforeAll(async () => {
   clients = open.use(new Asker(edge.door));
   const isThere = async () => (await peers.ask('gRPC', { path: CALL })).said === 'OK';
   while (!(await isThere())) await sleep(100);
-}, 120_000);
+});
 afterAll(async () => await open.disposeAsync());
 beforeEach(() => {
   reached = [];

@@ -56,7 +56,7 @@ beforeAll(async () => {
   gateway = new ServiceProcess({
     ...{ name: 'federation-gateway-1', main: MAIN, env, address, healthAddress, logs },
   });
-}, 60_000);
+});
 afterAll(async () => {
   await gateway[Symbol.asyncDispose]();
   await database[Symbol.asyncDispose]();

@@ -7,7 +7,7 @@ import { runProgram } from '@roost/e2e/servers/processes';
 let world: Homeserver;
 beforeAll(async () => {
   world = await Homeserver.open({ registration: 'invite', replicas: 1 });
-}, 120_000);
+});
 afterAll(async () => await world[Symbol.asyncDispose]());
 
 const environment = () => ({
@@ -26,7 +26,7 @@ test('two users of its own register, are connected, and hear each other in a gro
     ROOST_TLS_CA: join(world.certificates, 'ca.crt'),
   });
   expect([status, output]).toEqual([0, expect.stringContaining('a group was made')]);
-}, 90_000);
+});
 
 test('without a code it says what the homeserver refuses', async () => {
   const { status, output } = await runProgram(

@@ -12,7 +12,7 @@ let world: Homeserver;
 beforeAll(async () => {
   // Long enough for a program to start and to ask, on a busy machine too.
   world = await Homeserver.open({ registration: 'invite', env: { ROOST_DRAIN_MS: '7000' } });
-}, 120_000);
+});
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
   rmSync(folder, { recursive: true });

@@ -9,7 +9,7 @@ import { SERVICES } from '@roost/e2e/servers/environment';
 let world: Homeserver;
 beforeAll(async () => {
   world = await Homeserver.open();
-}, 120_000);
+});
 afterAll(async () => await world[Symbol.asyncDispose]());
 
 test('one replica after the other', async () => {
@@ -21,7 +21,7 @@ test('one replica after the other', async () => {
   }
   const { heard, said } = await dialogue.end();
   expect(heard).toEqual(said);
-}, 180_000);
+});
 
 test('both replicas of a service, and all services, at once', async () => {
   await using dialogue = await Dialogue.open(world.door, ['karl', 'kira']);
@@ -35,4 +35,4 @@ test('both replicas of a service, and all services, at once', async () => {
   await world.start();
   const { heard, said } = await dialogue.end();
   expect(heard).toEqual(said);
-}, 180_000);
+});

@@ -16,7 +16,7 @@ const KEYS = '/roost.authentication.v1.AuthenticationService/GetPublicKeys';
 let world: Homeserver;
 beforeAll(async () => {
   world = await Homeserver.open();
-}, 120_000);
+});
 afterAll(async () => await world[Symbol.asyncDispose]());
 
 /** Asks all services in turn, each call once more where nobody was there, as the SDK does it. */
@@ -67,4 +67,4 @@ test('no call fails after one more try, and every message arrives once and in or
   const { heard, said } = await dialogue.end();
   expect(heard).toEqual(said);
   expect(said.flat().length).toBeGreaterThan(100);
-}, 240_000);
+});

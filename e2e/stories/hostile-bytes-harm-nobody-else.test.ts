@@ -61,7 +61,7 @@ beforeAll(async () => {
   const request = PublishAddPackagesRequest.decode(published?.request ?? new Uint8Array(0));
   packages = { queue, signer: qsClient, request };
   door = { world, delivery, pay: async () => ({ token: await tokens.takeRaw('general') }) };
-}, 60_000);
+});
 afterAll(async () => {
   channel.close();
   await world[Symbol.asyncDispose]();

@@ -46,7 +46,7 @@ beforeAll(async () => {
   world = await Homeserver.open({ replicas: 1, neighbourhood });
   await makeCertificates('home.example', join(folder, 'another-authority'));
   await makeCertificates('other.example', join(folder, 'another-domain'));
-}, 120_000);
+});
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
   neighbourhood[Symbol.dispose]();

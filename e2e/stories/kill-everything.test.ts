@@ -149,4 +149,4 @@ test('whatever is killed, all arrives once and in order, and no token is good tw
   expect(await pay(unspent)).toBe('UNAUTHENTICATED');
   expect((await wire.grpc({ path: FIND, authorization: unspent })).said).toBe('TOKEN_REQUIRED');
   expect(await homeserver.end('SIGTERM')).toBe(0);
-}, 120_000);
+});

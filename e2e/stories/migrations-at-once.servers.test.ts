@@ -11,7 +11,7 @@ import { freshDatabase } from '@roost/testing/postgres';
 let world: Homeserver;
 beforeAll(async () => {
   world = await Homeserver.open({ replicas: 1 });
-}, 120_000);
+});
 afterAll(async () => await world[Symbol.asyncDispose]());
 
 const mainOf = (service: Service): string => `services/${service}/src/main.ts`;

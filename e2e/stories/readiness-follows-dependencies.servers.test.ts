@@ -11,7 +11,7 @@ let world: Homeserver;
 beforeAll(async () => {
   ground = await Ground.open();
   world = await Homeserver.open({ ground: ground.addresses, replicas: 1 });
-}, 120_000);
+});
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
   await ground[Symbol.asyncDispose]();

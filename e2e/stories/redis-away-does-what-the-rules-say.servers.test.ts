@@ -31,7 +31,7 @@ beforeAll(async () => {
     services: { as: at('as'), aas: at('aas'), qs: at('qs'), ds: at('ds') },
     env: { ROOST_ADDRESS_CALLS: '100000', ROOST_ADDRESS_CALLS_PER_SECOND: '100000' },
   });
-}, 120_000);
+});
 afterAll(async () => {
   await second[Symbol.asyncDispose]();
   await home[Symbol.asyncDispose]();

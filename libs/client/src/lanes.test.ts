@@ -95,7 +95,7 @@ test('what a former process left is done after a start', async () => {
   const { ledger, lanes, tried } = await lanesOf();
   await ledger.turn((turn) => turn.put(tasks, 'a/000000000000', { kind: 'leave' }));
   lanes.start();
-  for (let waited = 0; ledger.list(tasks).length > 0 && waited < 100; waited++) {
+  for (let waited = 0; ledger.list(tasks).length > 0 && waited < 2_000; waited++) {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   expect(tried).toEqual(['a']);

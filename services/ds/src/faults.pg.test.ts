@@ -144,7 +144,7 @@ test('killed at each step of founding a group and of deleting it, the DS has don
   );
   expect(await kept(house)).toMatchObject({ groups: 'empty', rosters: 'empty', states: 'empty' });
   expect(house.deaths).toBeGreaterThan(8);
-}, 120_000);
+});
 
 test('killed at each step of a commit that adds, all get it once, its Welcome behind it', async () => {
   await using house = await MortalHouse.open();
@@ -170,7 +170,7 @@ test('killed at each step of a commit that adds, all get it once, its Welcome be
   await catchUp({ client, receiver: house.receiver }, bob, room, 1);
   expect([epochOf(bob), epochOf(carol)]).toEqual([epochOf(alice), epochOf(alice)]);
   expect(house.deaths).toBeGreaterThan(15);
-}, 120_000);
+});
 
 test('killed at each step of leaving and of the commit that carries it, all get both once', async () => {
   await using house = await MortalHouse.open();
@@ -188,7 +188,7 @@ test('killed at each step of leaving and of the commit that carries it, all get 
   const client = await house.start();
   await catchUp({ client, receiver: house.receiver }, bob, room, 1);
   expect(epochOf(bob)).toEqual(epochOf(alice));
-}, 120_000);
+});
 
 test('killed at each step of a send, and of a change of queue, all messages arrive once and in order', async () => {
   await using house = await MortalHouse.open();
@@ -216,7 +216,7 @@ test('killed at each step of a send, and of a change of queue, all messages arri
   await say('after');
   expect(heardBy(house, bob)).toEqual(['welcome', said[0]]);
   expect(heardBy(house, moved)).toEqual([said[1]]);
-}, 120_000);
+});
 
 test('killed at each step of coming back by external commit, a member is back once', async () => {
   await using house = await MortalHouse.open();
@@ -230,7 +230,7 @@ test('killed at each step of coming back by external commit, a member is back on
   expect(heardBy(house, alice)).toEqual(['commit']);
   await receive(alice.actor, made.tls);
   expect(epochOf(alice)).toEqual(epochOf(bob));
-}, 120_000);
+});
 
 test('killed at each step of a join by external commit, the joiner is in once', async () => {
   await using house = await MortalHouse.open();
@@ -250,4 +250,4 @@ test('killed at each step of a join by external commit, the joiner is in once', 
   expect(heardBy(house, alice)).toEqual(['commit']);
   await receive(alice.actor, made.tls);
   expect(epochOf(alice)).toEqual(epochOf(bob));
-}, 120_000);
+});

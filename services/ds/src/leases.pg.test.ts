@@ -15,6 +15,8 @@ import { TestReceiver } from './testing/receiver.fixture.ts';
 import type { Person, Room } from './testing/people.fixture.ts';
 
 const LEASE_MS = 800;
+/** So long that what happens sooner does not happen by a lease's end, on a busy machine either. */
+const LONG_MS = 6_000;
 const ALL = Array.from({ length: 16 }, (_, partition) => partition);
 let stack = new AsyncDisposableStack();
 afterEach(async () => {
@@ -22,7 +24,7 @@ afterEach(async () => {
   stack = new AsyncDisposableStack();
 });
 
-async function until(isSo: () => boolean, withinMs = 5_000): Promise<number> {
+async function until(isSo: () => boolean, withinMs = 30_000): Promise<number> {
   const began = performance.now();
   while (!isSo()) {
     if (performance.now() - began > withinMs) throw new Error('it did not become so');
@@ -33,7 +35,7 @@ async function until(isSo: () => boolean, withinMs = 5_000): Promise<number> {
 
 function leasesOf(database: FreshDatabase, bell: MemoryBell, replica: string): Leases {
   const events = dsEvents(createLog('ds', 'silent'));
-  const options = { replica, leaseMs: LEASE_MS, gained: () => {} };
+  const options = { replica, leaseMs: LONG_MS, gained: () => {} };
   const leases = new Leases({ database, bell, events }, options);
   stack.defer(async () => await leases.close());
   return leases;
@@ -53,7 +55,7 @@ test('replicas share the partitions, each has one holder, and who goes leaves it
   await until(() => [one, two, three].every((each) => heldBy(each).length >= 4));
   await three.close();
   await one.close();
-  expect(await until(() => heldBy(two).length === 16)).toBeLessThan(LEASE_MS);
+  expect(await until(() => heldBy(two).length === 16)).toBeLessThan(LONG_MS / 2);
   await two.close();
   expect(await database.query({ text: 'SELECT FROM leases' })).toEqual([]);
 });
@@ -114,7 +116,9 @@ test('what one replica accepts another carries at once, rung for and not looked 
   // Both have their part by now.
   await new Promise((resolve) => setTimeout(resolve, LEASE_MS / 2));
   const took: number[] = [];
-  for (let group = 0; group < 8; group++) {
+  // Which partition a group is in is chance: both come to carry some in the end.
+  const isShared = (): boolean => Object.keys(receiver.counts).length === 2;
+  for (let group = 0; group < 8 || (!isShared() && group < 64); group++) {
     const { room, people } = await together(one, `ann${group}`, `ben${group}`);
     const [ann, ben] = people as [Person, Person];
     await quiet(one);
@@ -128,15 +132,33 @@ test('what one replica accepts another carries at once, rung for and not looked 
   expect(took.toSorted((a, b) => a - b)[4]).toBeLessThan(2_000);
 });
 
+/** A database of which one can await that the outbox was weighed anew: what went through does not count then. */
+async function weighedDatabase() {
+  const database = stack.use(await freshDatabase(migrations));
+  let looks = 0;
+  const { query } = database;
+  const counted: typeof query = async (asked) => {
+    const rows = await query.call(database, asked);
+    if (asked.name === 'ds_weigh_outbox') looks++;
+    return rows as never[];
+  };
+  const weighed = async (): Promise<void> => {
+    // The look that is under way may have begun before.
+    const after = looks + 2;
+    await until(() => looks >= after);
+  };
+  return { database: Object.assign(database, { query: counted }), weighed };
+}
+
 test('beyond its bound the outbox takes nothing more, loses nothing, and takes again when it drains', async () => {
   const receiver = new TestReceiver();
   const limits = { outboxRowsMax: 12 };
-  const house = stack.use(await openHouse({ receiver, limits }));
+  const { database, weighed } = await weighedDatabase();
+  const house = stack.use(await openHouse({ database, receiver, limits }));
   const { room, people } = await together(house, 'ann', 'ben');
   const [ann, ben] = people as [Person, Person];
   await quiet(house);
-  // What went through meanwhile counts until the next look.
-  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  await weighed();
   receiver.isAway = true;
   let accepted = 0;
   let refusal: unknown;
@@ -167,11 +189,13 @@ test('beyond its bound the outbox takes nothing more, loses nothing, and takes a
 
 test('the outbox is bounded in bytes too', async () => {
   const receiver = new TestReceiver();
-  const house = stack.use(await openHouse({ receiver, limits: { outboxBytesMax: 20_000 } }));
+  const { database, weighed } = await weighedDatabase();
+  const limits = { outboxBytesMax: 20_000 };
+  const house = stack.use(await openHouse({ database, receiver, limits }));
   const { room, people } = await together(house, 'ann', 'ben');
   const [ann] = people as [Person, Person];
   await quiet(house);
-  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  await weighed();
   receiver.isAway = true;
   await send(house, ann, room, 'x'.repeat(19_000));
   await send(house, ann, room, 'y'.repeat(19_000));
@@ -214,4 +238,4 @@ test('who freezes with a batch in hand is relieved in seconds, and does no harm 
   );
   expect(receiver.gaps).toEqual([]);
   await live[Symbol.asyncDispose]();
-}, 60_000);
+});

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { toHex, utf8 } from '@roost/core/bytes';
-import { DAY_MS } from '@roost/core/time';
+import { DAY_MS, sleep } from '@roost/core/time';
 import { nodeCrypto } from '@roost/crypto/node';
 import type { ListenResponse } from '@roost/proto/roost/queue/v1/queue';
 import { dump } from './dump.fixture.ts';
@@ -209,20 +209,31 @@ test('what was just stored is handed over without being read back', async () => 
   ear.stop();
 });
 
-async function settled(): Promise<void> {
-  await new Promise((resolve) => {
-    setTimeout(resolve, 50);
-  });
+/** Waits until nothing more is asked of the database. */
+async function settled({ database }: World = world): Promise<void> {
+  for (let before = -1; before !== database.statements;) {
+    before = database.statements;
+    await sleep(150);
+  }
+}
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  for (let waited = 0; waited < 30_000; waited += 10) {
+    if (await isSo()) return;
+    await sleep(10);
+  }
+  throw new Error('it did not become so');
 }
 
 test('opening a listener acknowledges, and a replayed opening is refused', async () => {
   const { client, deliver } = await scene();
   await deliver(2);
   const ear = listen(client, 3n);
-  await settled();
+  await until(async () => {
+    const text = 'SELECT 1 FROM nonces LIMIT 1';
+    return (await world.database.query({ text })).length === 1;
+  });
   expect((await dequeue(client, 3n)).runs).toEqual([]);
-  const [row] = await world.database.query({ text: 'SELECT 1 FROM nonces LIMIT 1' });
-  expect(row).toBeDefined();
   ear.stop();
 });
 
@@ -243,7 +254,6 @@ test('a listener in another process is replaced, and woken by the bell or the sl
   const { client, deliver } = await scene(own);
   const ear = listen(client, 0n, own);
   await ear.next();
-  await settled();
   // As another process would store: nobody here is told.
   const { database } = own;
   await deliver();
@@ -287,8 +297,11 @@ test('messages older than their time are dropped with a gap marker, and the read
   const ahead = await readAll(own, client);
   await deliver(3);
   own.clock.advance(91 * DAY_MS);
-  await settled();
-  await settled();
+  const values = [Math.floor(own.clock.now() / DAY_MS) - 1];
+  await until(async () => {
+    const text = 'SELECT FROM runs WHERE stored_day < $1';
+    return (await own.database.query({ text, values })).length === 0;
+  });
   await deliver();
   const { runs } = await dequeue(client, ahead.reader.next, 0, own);
   expect(runs[0]?.firstSequence).toBe(4n);
