@@ -145,5 +145,5 @@ test(
     expect(looked).toBeGreaterThan(count / 8);
     expect(loud).toBeLessThan(quiet * 10 + 250);
   },
-  Math.max(120_000, count * 60),
+  Math.max(240_000, count * 120),
 );

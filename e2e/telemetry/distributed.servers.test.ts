@@ -10,7 +10,7 @@ import { isSending, messageTraces, namesIn, pathTo, talk } from './story.fixture
 import { printTrace, traces } from './tree.ts';
 
 /** A homeserver of nine processes, on a machine that has other things to do. */
-const PATIENCE_MS = 180_000;
+const PATIENCE_MS = 300_000;
 
 const TEXTS = Array.from({ length: 16 }, (_, at) => `message ${at}`);
 

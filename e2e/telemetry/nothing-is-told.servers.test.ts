@@ -19,7 +19,7 @@ const ADDRESS = '127.0.0.77';
 const SERVICES = ['as', 'aas', 'qs', 'ds'] as const;
 
 /** A homeserver of nine processes, on a machine that has other things to do. */
-const PATIENCE_MS = 180_000;
+const PATIENCE_MS = 300_000;
 
 let collector: Collector;
 let home: Homeserver;

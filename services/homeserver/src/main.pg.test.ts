@@ -18,7 +18,7 @@ const MAIN = 'services/homeserver/src/main.ts';
 const CTL = 'services/ctl/src/main.ts';
 
 /** Programs start slowly where many share a machine. */
-const PATIENCE_MS = 180_000;
+const PATIENCE_MS = 300_000;
 
 let root: string;
 const running = new Set<Program>();
