@@ -278,8 +278,11 @@ test('addresses take turns, the dead one is left out, and it comes back', async 
     for (let at = 0; at < times; at++) said.push(await heard(service(any)));
     return [...new Set(said)];
   };
-  await call(1);
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  // Until it is connected to both.
+  for (let waited = 0; counts.includes(0) && waited < 30_000; waited += 10) {
+    await call(1);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
   counts.fill(0);
   expect(await call(20)).toEqual(['OK']);
   expect(counts).toEqual([10, 10]);
