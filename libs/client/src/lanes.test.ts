@@ -32,7 +32,7 @@ async function lanesOf(...steps: (Reason | Outcome | 'bug')[]) {
       tried.push(lane);
       const step = steps.shift();
       if (step === 'bug') throw new TypeError('a bug');
-      if (step !== undefined && step !== 'on' && step !== 'blocked') {
+      if (typeof step === 'string' && step !== 'on' && step !== 'blocked') {
         throw new Failure(step, step, { retryAfterMs: 1, peer: 'b.example' });
       }
       if (step !== undefined) return step;
@@ -129,4 +129,26 @@ test('another homeserver that is away keeps its lane waiting, and ours is not ta
     ['a', undefined],
     ['b', undefined],
   ]);
+});
+
+test('what another homeserver does not tell is waited for without saying that it is away', async () => {
+  const waitsFor = 'b.example';
+  const scene = await lanesOf({ waitsFor }, { waitsFor }, { waitsFor });
+  const { submit, tried, lanes, reachable, peers } = scene;
+  const waiting = submit('a');
+  const triedBy = async (count: number) => {
+    for (let waited = 0; tried.length < count && waited < 2_000; waited++) await sleep(5);
+    expect(tried).toHaveLength(count);
+  };
+  await triedBy(1);
+  lanes.hurry('b');
+  lanes.hurry('a');
+  await triedBy(2);
+  lanes.hurryFor('b.example');
+  await triedBy(3);
+  lanes.hurry();
+  await waiting;
+  await lanes.close();
+  expect(reachable).toEqual([true, true, true, true]);
+  expect(peers.filter(([, domain]) => domain !== undefined)).toEqual([]);
 });

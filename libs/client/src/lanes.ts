@@ -6,9 +6,10 @@ import { addTask, laneOf, type Task, tasks } from './task.ts';
 
 /**
  * How a try at a task ended: the lane goes `on`, with the next task or with what this one wrote
- * down; or it is `blocked` until something comes in that wakes it. A refusal is thrown.
+ * down; or it is `blocked` until something comes in that wakes it; or it waits, for longer each time, for what
+ * another homeserver does not tell. A refusal is thrown.
  */
-export type Outcome = 'on' | 'blocked';
+export type Outcome = 'on' | 'blocked' | { readonly waitsFor: string };
 
 /** A task that was refused for good. */
 export interface Refusal {
@@ -36,6 +37,11 @@ interface LaneParts {
 interface Waiter {
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
+}
+
+/** As long as it takes to be patient where none is said. */
+interface Wait {
+  readonly waitMs?: number;
 }
 
 const RETRY_FIRST_MS = 300;
@@ -79,8 +85,9 @@ export class Lanes {
     this.#running.set(lane, run);
   }
 
-  /** Cuts the waiting of all lanes short: the homeserver answers again. */
-  hurry(): void {
+  /** Cuts the waiting of all lanes short, as the homeserver answers again; or of one. */
+  hurry(lane?: string): void {
+    if (lane !== undefined) return this.#bells.get(lane)?.abort();
     for (const bell of this.#bells.values()) bell.abort();
   }
 
@@ -153,10 +160,11 @@ export class Lanes {
     }
   }
 
-  async #try(lane: string, key: string, task: Task): Promise<Outcome | { waitMs?: number }> {
+  async #try(lane: string, key: string, task: Task): Promise<'on' | 'blocked' | Wait> {
     try {
       const outcome = await this.#parts.perform(lane, key, task);
       this.#parts.reachable(true);
+      if (typeof outcome === 'object') return { waitMs: this.#patience(lane, outcome.waitsFor) };
       this.#peerAnswered(lane);
       return outcome;
     } catch (error) {
@@ -187,12 +195,16 @@ export class Lanes {
   #waitMs(lane: string, { reason, facts }: Failure): number | undefined {
     if (reason !== 'PEER_UNAVAILABLE') return facts.retryAfterMs;
     const { peer = '', retryAfterMs = 0 } = facts;
+    this.#parts.peerAway(lane, peer);
+    return Math.max(retryAfterMs, this.#patience(lane, peer));
+  }
+
+  /** How long a lane waits now for what another homeserver does not give. */
+  #patience(lane: string, peer: string): number {
     const attempt = this.#peerAttempts.get(peer) ?? 0;
     this.#peerAttempts.set(peer, attempt + 1);
     this.#peers.set(lane, peer);
-    this.#parts.peerAway(lane, peer);
-    const ms = backoffMs(attempt, PEER_RETRY_FIRST_MS, PEER_RETRY_LAST_MS, this.#fraction());
-    return Math.max(retryAfterMs, ms);
+    return backoffMs(attempt, PEER_RETRY_FIRST_MS, PEER_RETRY_LAST_MS, this.#fraction());
   }
 
   #peerAnswered(lane: string): void {

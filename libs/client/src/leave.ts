@@ -13,6 +13,7 @@ import { end, markBehind } from './standing.ts';
 import { leafSigner, qsClientSigner } from './signers.ts';
 import { type Group, groups, states } from './state.ts';
 import { type Task, tasks } from './task.ts';
+import { unjudgedDomains } from './tidy.ts';
 import { roomOf } from './titles.ts';
 
 /** Reads what a group's log has since our epoch. Who is no longer a member finds the group gone. */
@@ -96,7 +97,7 @@ export async function performLeave(
   if (group === undefined || state === undefined) throw noGroup();
   const own = printId(ownClient(core).user);
   const others = [...usersOf(group)].filter(([user]) => user !== own).map(([, member]) => member);
-  if (others.length === 0) {
+  if (isAlone(group)) {
     await core.ledger.turn((turn) => {
       turn.put(tasks, key, { kind: 'delete' });
       if (group.movedTo === undefined) {
@@ -132,6 +133,11 @@ export async function performLeave(
     return 'on';
   }
   return propose(core, key, group, task.proposal);
+}
+
+/** Whether nobody else is in a group: whom nobody can judge may well be somebody. */
+function isAlone(group: Group): boolean {
+  return usersOf(group).size < 2 && unjudgedDomains(group).length === 0;
 }
 
 async function propose(
@@ -190,7 +196,7 @@ export async function performRelease(
 export async function performDelete(core: Core, lane: string, key: string): Promise<Outcome> {
   const { caller, ledger } = core;
   const group = ledger.get(groups, lane);
-  if (group?.standing === 'active' && usersOf(group).size < 2) {
+  if (group?.standing === 'active' && isAlone(group)) {
     const request = { groupId: scopedWire(group.id), earKey: group.keys.earKey };
     const sign = leafSigner(group.leaf);
     await caller

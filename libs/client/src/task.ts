@@ -43,8 +43,8 @@ export type Task =
   | { readonly kind: 'open'; readonly sections: readonly Section[]; readonly sinceMs: number }
   /** The log is read before any task; this one is for lanes that have no other. */
   | { readonly kind: 'catch-up' }
-  /** Judges leaves that seem forged again, by fresh keys of their domain. */
-  | { readonly kind: 'recheck' }
+  /** Judges members who did not prove who they are again, by fresh keys of their domain. */
+  | { readonly kind: 'recheck'; readonly chat: string; readonly isTold?: boolean }
   | { readonly kind: 'release'; readonly handle: Uint8Array; readonly isSilenced: boolean }
   /** Tells the QS what is set for a chat; `moved` is the handle that it gets for that. */
   | {
