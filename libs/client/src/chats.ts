@@ -155,6 +155,7 @@ const BY_ITSELF: ReadonlySet<Task['kind']> = new Set([
   'disband',
   'open',
   'tokens',
+  'handles',
   'push',
 ]);
 

@@ -100,6 +100,7 @@ function openOrSkip(
     core.report(error);
     turn.put(queueReaders, SELF, passOver(core.crypto, reader, run));
     behind(core, turn);
+    if (isRestoredJump(reader.next, run.firstSequence)) afterRestore(core, turn);
     return [];
   }
 }

@@ -15,6 +15,7 @@ import { performDisband } from './disband.ts';
 import { catchUp, performDelete, performLeave, performRelease } from './leave.ts';
 import { usersOf } from './members.ts';
 import { performAtOdds } from './odds.ts';
+import { performHandles } from './perform-handles.ts';
 import { performSetting, performTokens } from './perform-settings.ts';
 import { performPush } from './push.ts';
 import { performRecheck } from './recheck.ts';
@@ -81,6 +82,8 @@ export async function perform(core: Core, lane: string, key: string, task: Task)
       return performSetting(core, key, task);
     case 'tokens':
       return performTokens(core, key);
+    case 'handles':
+      return performHandles(core, key);
     case 'push':
       return performPush(core, key);
     case 'catch-up':
@@ -216,6 +219,7 @@ const QUIET: ReadonlySet<Task['kind']> = new Set([
   'notify',
   'silence',
   'tokens',
+  'handles',
   'push',
 ]);
 

@@ -54,6 +54,8 @@ export type Task =
     }
   /** Tells the QS which tokens open our KeyPackages. */
   | { readonly kind: 'tokens' }
+  /** Tells a QS that was restored from a backup where our groups deliver to. */
+  | { readonly kind: 'handles' }
   /** Tells the QS where pushes go; handles that come once it is under way need another. */
   | { readonly kind: 'push'; readonly isUnderWay?: boolean };
 
