@@ -28,6 +28,7 @@ own, is let in, heard, blocked and let in again.
   --keep                  leaves the namespace as it is
 
 This machine needs pg_dump and pg_restore, as new as the cluster's PostgreSQL (restore), openssl (federate) and git (upgrade).
+The names of the cluster's Services have to end in cluster.local.
 `;
 
 export interface Options {
