@@ -1,7 +1,7 @@
 import { Failure } from '@roost/core/failure';
 import { printId, scopedWire } from '@roost/core/ids';
 import type { LogEvent } from '@roost/proto/roost/delivery/v1/delivery';
-import { roleOf } from '@roost/mls/room';
+import { type ParticipantId, roleOf } from '@roost/mls/room';
 import { assertAllowed, participantOf } from './plan.ts';
 import { type Core, ownClient } from './core.ts';
 import { noGroup } from './groups.ts';
@@ -95,8 +95,6 @@ export async function performLeave(
 ): Promise<Outcome> {
   const [group, state] = [core.ledger.get(groups, lane), core.ledger.get(states, lane)];
   if (group === undefined || state === undefined) throw noGroup();
-  const own = printId(ownClient(core).user);
-  const others = [...usersOf(group)].filter(([user]) => user !== own).map(([, member]) => member);
   if (isAlone(group)) {
     await core.ledger.turn((turn) => {
       turn.put(tasks, key, { kind: 'delete' });
@@ -108,17 +106,15 @@ export async function performLeave(
   }
   if (task.proposal === undefined) {
     const room = roomOf(state);
-    const isOwner =
-      group.kind !== 'group_dm' &&
-      roleOf(room, participantOf(core, group, ownClient(core).user)) === 'owner';
-    const heir =
-      others.find(({ participant }) => roleOf(room, participant) === 'owner') ?? others[0];
+    const own = participantOf(core, group, ownClient(core).user);
+    const isOwner = group.kind !== 'group_dm' && roleOf(room, own) === 'owner';
+    const others = heirsIn(group).filter((participant) => participant !== own);
+    const heir = others.find((each) => roleOf(room, each) === 'owner') ?? others[0];
     await core.ledger.turn(async (turn) => {
-      if (isOwner && heir?.identity !== undefined && roleOf(room, heir.participant) !== 'owner') {
+      if (isOwner && heir !== undefined && roleOf(room, heir) !== 'owner') {
         // The same task is the commit first, and comes back to leaving after it.
         core.lanes.finish(turn, key);
-        const { user } = heir.identity;
-        const change = { kind: 'role' as const, user, role: 'owner' as const };
+        const change = { kind: 'hand-over' as const, participant: heir };
         core.lanes.submit(turn, lane, { kind: 'commit', change });
         core.lanes.submit(turn, lane, { kind: 'leave' });
         return;
@@ -133,6 +129,12 @@ export async function performLeave(
     return 'on';
   }
   return propose(core, key, group, task.proposal);
+}
+
+/** Who may own a group after us: those who are known first, and then those whom nobody can judge. */
+function heirsIn(group: Group): ParticipantId[] {
+  const unjudged = group.members.filter((each) => each.unjudged !== undefined);
+  return [...usersOf(group).values(), ...unjudged].map(({ participant }) => participant);
 }
 
 /** Whether nobody else is in a group: whom nobody can judge may well be somebody. */

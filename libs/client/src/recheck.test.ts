@@ -15,6 +15,7 @@ import type { Services } from './calls.ts';
 import type { Core } from './core.ts';
 import { found } from './groups.ts';
 import { Lanes } from './lanes.ts';
+import { performLeave } from './leave.ts';
 import { Ledger } from './ledger.ts';
 import { declare } from './links.ts';
 import { advance } from './members.ts';
@@ -215,5 +216,23 @@ test('beside somebody whom nobody can judge, who is forged is removed alone', as
   await until(() => here.events().includes('forged'));
   expect(tidying(here)).toEqual([{ proposalType: 'remove', remove: { removed: 2 } }]);
   expect(rechecks(here.ledger)).toBe(1);
+  await here.lanes.close();
+});
+
+test('the last owner leaves the group to somebody whom nobody can judge, and does not delete it as an empty one', async () => {
+  const here = await scene({ keys: 'FEDERATION_DENIED' });
+  const { core, ledger } = here;
+  await enter(here);
+  await until(() => here.events().includes('unjudged'));
+  const key = `${chat}/leave`;
+  await ledger.turn((turn) => turn.put(tasks, key, { kind: 'leave' }));
+  await performLeave(core, chat, key, { kind: 'leave' });
+  const [commit, leave] = ledger.list(tasks, `${chat}/`).map(([, task]) => task);
+  expect(leave).toEqual({ kind: 'leave' });
+  const [group, state] = [ledger.get(groups, chat), ledger.get(states, chat)];
+  if (group === undefined || state === undefined || commit?.kind !== 'commit') throw new Error();
+  const { room } = planOf(core, group, state, commit.change) ?? {};
+  const participant = last(ledger)?.participant;
+  expect(room?.entries).toContainEqual({ participant, role: 'owner' });
   await here.lanes.close();
 });

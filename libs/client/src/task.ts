@@ -65,6 +65,8 @@ export type Change =
   | { readonly kind: 'remove'; readonly user: UserId }
   | { readonly kind: 'title'; readonly title: string }
   | { readonly kind: 'role'; readonly user: UserId; readonly role: Role }
+  /** Makes somebody the owner in our stead, whether or not we can name them. */
+  | { readonly kind: 'hand-over'; readonly participant: ParticipantId }
   /** Takes somebody out, with all its clients, and keeps it out. */
   | { readonly kind: 'ban'; readonly user: UserId }
   | { readonly kind: 'unban'; readonly participant: ParticipantId }
