@@ -68,6 +68,9 @@ test('who entered groups since the backup hears all of them again, and is told t
 
   const restore = await backUp();
   await ben.client.unsilence(quiet);
+  // Who came since is not known at all.
+  await using kim = await come('kim');
+  const meeting = await befriend(ann, kim);
   const garden = await found(ann, 'garden', ben);
   const founded = await found(ben, 'founded', ann);
   // Who is away for long is added by a KeyPackage of last resort, of which several groups have the handle.
@@ -79,12 +82,15 @@ test('who entered groups since the backup hears all of them again, and is told t
   await restore();
   world.incarnation = 2;
   await world.start();
-  for (const who of [ann, ben]) await who.until('lost');
+  for (const who of [ann, ben, kim]) await who.until('lost');
   for (const chat of [conversation, quiet, garden, founded, orchard, meadow]) {
     await reach(ann, ben, chat);
-    await reach(ben, ann, chat);
   }
-  for (const who of [ann, ben]) {
+  for (const chat of [garden, founded]) await reach(ben, ann, chat);
+  await reach(ann, kim, meeting);
+  await reach(kim, ann, meeting);
+  await found(ann, 'late', kim, ben);
+  for (const who of [ann, ben, kim]) {
     expect(new Set(who.texts()).size).toBe(who.texts().length);
     expect(who.events.filter(({ kind }) => kind === 'removed' || kind === 'gone')).toEqual([]);
   }
