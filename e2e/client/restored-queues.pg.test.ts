@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { sleep } from '@roost/core/time';
 import { AllInOne } from '@roost/e2e/all-in-one';
 import { befriend, Person } from '@roost/e2e/person';
 
@@ -59,6 +60,19 @@ async function reach(from: Person, to: Person, chat: string): Promise<void> {
   throw new Error(`${to.name} is not reached any more`);
 }
 
+/** Until so many people can be added to groups. */
+async function untilAddable(count: number): Promise<void> {
+  const text = `SELECT count(DISTINCT user_id)::integer AS count
+                  FROM friendship_tokens JOIN clients USING (user_id) JOIN add_packages USING (client_id)
+                 WHERE NOT is_claimed`;
+  for (let waited = 0; waited < 60_000; waited += 50) {
+    const [row] = await world.databases.qs.query<{ count: number }>({ text });
+    if (row?.count === count) return;
+    await sleep(50);
+  }
+  throw new Error('somebody cannot be added');
+}
+
 test('who entered groups since the backup hears all of them again, and is told that something may be missing', async () => {
   await using ann = await come('ann');
   await using ben = await come('ben');
@@ -82,13 +96,14 @@ test('who entered groups since the backup hears all of them again, and is told t
   await restore();
   world.incarnation = 2;
   await world.start();
-  for (const who of [ann, ben, kim]) await who.until('lost');
+  for (const who of [ann, ben, kim]) await who.until('lost', undefined, 60_000);
   for (const chat of [conversation, quiet, garden, founded, orchard, meadow]) {
     await reach(ann, ben, chat);
   }
   for (const chat of [garden, founded]) await reach(ben, ann, chat);
   await reach(ann, kim, meeting);
   await reach(kim, ann, meeting);
+  await untilAddable(3);
   await found(ann, 'late', kim, ben);
   for (const who of [ann, ben, kim]) {
     expect(new Set(who.texts()).size).toBe(who.texts().length);
