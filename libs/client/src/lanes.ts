@@ -57,6 +57,7 @@ export class Lanes {
   readonly #bells = new Map<string, AbortController>();
   readonly #waiters = new Map<string, Waiter>();
   readonly #again = new Set<string>();
+  readonly #hurried = new Set<string>();
   /** Which other homeserver a lane waits for, and how often in a row each was asked for nothing. */
   readonly #peers = new Map<string, string>();
   readonly #peerAttempts = new Map<string, number>();
@@ -85,10 +86,15 @@ export class Lanes {
     this.#running.set(lane, run);
   }
 
-  /** Cuts the waiting of all lanes short, as the homeserver answers again; or of one. */
-  hurry(lane?: string): void {
-    if (lane !== undefined) return this.#bells.get(lane)?.abort();
+  /** Cuts the waiting of all lanes short: the homeserver answers again. */
+  hurry(): void {
     for (const bell of this.#bells.values()) bell.abort();
+  }
+
+  /** Cuts the waiting of one lane short; one that is just trying does not wait after it. */
+  hurryOn(lane: string): void {
+    if (this.#running.has(lane)) this.#hurried.add(lane);
+    this.#bells.get(lane)?.abort();
   }
 
   /** Cuts the waiting for another homeserver short: something is heard of it. */
@@ -153,6 +159,7 @@ export class Lanes {
       const first = this.#parts.ledger.first(tasks, `${lane}/`);
       if (first === undefined) return;
       this.#again.delete(lane);
+      this.#hurried.delete(lane);
       const outcome = await this.#try(lane, ...first);
       if (outcome === 'blocked') return;
       if (typeof outcome === 'string') attempt = 0;
@@ -223,6 +230,7 @@ export class Lanes {
   }
 
   async #pause(lane: string, ms: number): Promise<void> {
+    if (this.#hurried.has(lane)) return;
     const bell = new AbortController();
     this.#bells.set(lane, bell);
     await sleep(ms, bell.signal);

@@ -149,7 +149,7 @@ function isDoubted(group: Group): boolean {
 
 /** A message that waits for somebody to be judged, or to go, keeps nothing else waiting: we may want to leave. */
 async function letPass(core: Core, lane: string, key: string): Promise<Outcome> {
-  core.lanes.hurry(recheckLane(lane));
+  core.lanes.hurryOn(recheckLane(lane));
   return core.ledger.turn((turn) => {
     const isAllSaid = turn.list(tasks, `${lane}/`).every(([, { kind }]) => kind === 'send');
     if (isAllSaid) return 'blocked';

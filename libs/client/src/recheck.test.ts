@@ -131,10 +131,10 @@ test('whose homeserver ours may not ask is not accused and not removed: it is to
   expect(tidying(here)).toBeUndefined();
 
   const before = asked();
-  lanes.hurry(recheckLane(chat));
+  lanes.hurryOn(recheckLane(chat));
   await until(() => asked() > before);
   says.keys = c.published;
-  await until(() => (lanes.hurry(recheckLane(chat)), last(ledger)?.identity !== undefined));
+  await until(() => (lanes.hurryOn(recheckLane(chat)), last(ledger)?.identity !== undefined));
   await until(() => rechecks(ledger) === 0);
   expect(last(ledger)).toMatchObject({ identity: { userName: 'cara@c.example' } });
   expect(last(ledger)?.unjudged).toBeUndefined();

@@ -85,7 +85,7 @@ export function recheckSoon(core: Pick<Core, 'lanes'>, turn: Turn, chat: string)
   const [waiting] = turn.list(tasks, `${lane}/`);
   if (waiting === undefined) return void core.lanes.submit(turn, lane, task);
   turn.put(tasks, waiting[0], task);
-  turn.after(() => core.lanes.hurry(lane));
+  turn.after(() => core.lanes.hurryOn(lane));
 }
 
 /** The leaves that want to go, by their own proposals. */
