@@ -29,6 +29,6 @@ async function tryOut(given: Options): Promise<boolean> {
     }
   }
   process.stdout.write(`all of it in ${((performance.now() - began) / 60_000).toFixed(1)} min\n`);
-  if (!given.isKept) await closeNamespace(cluster);
+  if (!given.isKept) await closeNamespace(cluster, given.volumes[0]);
   return true;
 }

@@ -7,7 +7,6 @@ import { root } from '../steps.ts';
 import { Cluster, program } from './kubectl.ts';
 import { closeNamespace, describe, openNamespace } from './namespace.ts';
 import type { Options } from './options.ts';
-import { wipeVolume } from './pods.ts';
 import { Release } from './release.ts';
 import { domainIn, federatedOf, NAMESPACE, PEER_SECRETS, RELEASE, valuesOf } from './values.ts';
 
@@ -24,7 +23,7 @@ const REFUSED = 'does not exchange messages with';
 export async function federate(first: Release, options: Options): Promise<string> {
   const second = new Release(new Cluster(SECOND));
   const tidy = async (): Promise<void> => {
-    await remove(second, options);
+    await closeNamespace(second.cluster, options.volumes[1]);
     await putBack(first, options);
   };
   try {
@@ -112,19 +111,6 @@ async function blocked(first: Release, second: Release): Promise<string> {
   await second.roostctl('federation', 'allow', peerOf(second));
   await probed(first);
   return sentence.trim();
-}
-
-/** As far as it came to be. */
-async function remove({ cluster }: Release, options: Options): Promise<void> {
-  const path = 'jsonpath={.spec.template.spec.containers[0].image}';
-  const database = `statefulset/${RELEASE}-postgresql`;
-  const { out: image } = await cluster.tryKubectl(['get', database, '--output', path]);
-  await cluster.tryHelm(['uninstall', RELEASE, '--wait', '--timeout', '5m']);
-  // A volume of ours outlives the namespace, and with it passwords that the next one has not.
-  if (options.volumes[1] !== undefined && image !== '') {
-    await wipeVolume(cluster, image).catch(() => undefined);
-  }
-  await closeNamespace(cluster);
 }
 
 async function putBack(first: Release, options: Options): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Cluster } from './kubectl.ts';
+import { databaseImage, wipeVolume } from './pods.ts';
 import { RELEASE } from './values.ts';
 
 /** A namespace where only restricted pods may be, and a volume where the cluster makes none. */
@@ -24,10 +25,17 @@ export async function openNamespace(cluster: Cluster, volume: string | undefined
   });
 }
 
-export async function closeNamespace(cluster: Cluster): Promise<void> {
+/** Leaves nothing of the release, as far as it came to be, nor of what it kept. */
+export async function closeNamespace(cluster: Cluster, volume: string | undefined): Promise<void> {
+  const image = await databaseImage(cluster).catch(() => undefined);
+  await cluster.tryHelm(['uninstall', RELEASE, '--wait', '--timeout', '5m']);
+  // A volume of ours outlives the namespace, and with it passwords that the next one has not.
+  if (volume !== undefined && image !== undefined) {
+    await wipeVolume(cluster, image).catch(() => undefined);
+  }
   await cluster.tryKubectl(['delete', 'namespace', cluster.namespace, '--timeout=5m']);
-  const volume = ['persistentvolume', cluster.namespace];
-  await cluster.tryKubectl(['delete', ...volume, '--ignore-not-found', '--timeout=1m']);
+  const what = ['persistentvolume', cluster.namespace];
+  await cluster.tryKubectl(['delete', ...what, '--ignore-not-found', '--timeout=1m']);
 }
 
 /** What is where, for whoever has to find out why. */

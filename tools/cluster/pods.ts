@@ -1,6 +1,7 @@
 import { type Cluster, until } from './kubectl.ts';
 import { domainIn, RELEASE } from './values.ts';
 
+export const DATABASE = `statefulset/${RELEASE}-postgresql`;
 const NONROOT = 65_532;
 /** Who PostgreSQL runs as in the chart. */
 const POSTGRES = 70;
@@ -49,6 +50,12 @@ export class ProbePod {
   async remove(): Promise<void> {
     await removePod(this.#cluster, this.#name);
   }
+}
+
+/** The image of the PostgreSQL of the release. */
+export async function databaseImage(cluster: Cluster): Promise<string> {
+  const path = 'jsonpath={.spec.template.spec.containers[0].image}';
+  return await cluster.kubectl(['get', DATABASE, '--output', path]);
 }
 
 /** Takes everything from the volume of a PostgreSQL that is stopped. */

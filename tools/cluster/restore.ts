@@ -6,12 +6,11 @@ import { CHART } from '../chart/render.ts';
 import { root } from '../steps.ts';
 import { type Cluster, program, until } from './kubectl.ts';
 import type { Options } from './options.ts';
-import { ProbePod, wipeVolume } from './pods.ts';
+import { DATABASE, databaseImage, ProbePod, wipeVolume } from './pods.ts';
 import { OURS, type Release } from './release.ts';
 import { RELEASE, valuesOf } from './values.ts';
 
 const SERVICES = ['as', 'aas', 'qs', 'ds'];
-const DATABASE = `statefulset/${RELEASE}-postgresql`;
 /** A folder in the pod of those who live through it. */
 const TOLD = '/tmp';
 const MINUTE_MS = 60_000;
@@ -98,8 +97,7 @@ async function lose(release: Release): Promise<void> {
   const { cluster } = release;
   await cluster.kubectl(['scale', 'deployment', '--selector', OURS, '--replicas=0']);
   await noneLeft(cluster, [...SERVICES, 'edge']);
-  const path = 'jsonpath={.spec.template.spec.containers[0].image}';
-  const image = await cluster.kubectl(['get', DATABASE, '--output', path]);
+  const image = await databaseImage(cluster);
   await release.scale(DATABASE, 0);
   await noneLeft(cluster, ['postgresql']);
   await wipeVolume(cluster, image);
