@@ -15,6 +15,8 @@ import { policyOffences } from './chart/policies.ts';
 import { CHART, helm, render, type Rendered } from './chart/render.ts';
 import { TRIALS, WRONG } from './chart/trials.ts';
 import { type Declared, declaredValues, undeclared } from './chart/values.ts';
+import { parseOptions } from './cluster/options.ts';
+import { federatedOf, valuesOf } from './cluster/values.ts';
 
 const program = fetchTool('helm');
 const PROFILES = ['small', 'medium', 'large'] as const;
@@ -77,6 +79,7 @@ report(
   Object.keys(TRIALS).filter((path) => !declared.some((each) => each.path === path)),
 );
 await reportAll(WRONG, ([sets, says]) => [`refuses ${sets.join(' ')}`, refused(sets, says)]);
+report('takes what `npm run cluster` says', await takenOnCluster());
 report('alerts and dashboards', monitoringOffences());
 report('says all that is wrong at once', await refusedAtOnce());
 report('README.md has the values', documented());
@@ -108,6 +111,19 @@ async function refusedAtOnce(): Promise<string[]> {
   return expected
     .filter((each) => !said.includes(each))
     .map((each) => `it says nothing of ${each}`);
+}
+
+/** A homeserver by itself, and one that speaks to another. */
+async function takenOnCluster(): Promise<string[]> {
+  const options = parseOptions(['--servers', 'own.example']);
+  if (options === undefined) return ['it says nothing'];
+  const said = await Promise.all(
+    [valuesOf(options), federatedOf(options, 'one', 'two')].map(async (values) => {
+      const sets = Object.entries(values).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+      return await render(program, { sets });
+    }),
+  );
+  return said.filter(({ ok }) => !ok).map((each) => each.said);
 }
 
 function documented(): string[] {

@@ -10,6 +10,7 @@ import { Chat } from '@roost/e2e/terminal';
 import {
   FederationAdminServiceDefinition,
   FederationMode,
+  ListingKind,
 } from '@roost/proto/roost/federation/v1/admin';
 
 /** Two homeservers that exchange messages, and people of theirs; all in this process. */
@@ -26,18 +27,26 @@ export class TwoHomes implements AsyncDisposable {
   }
 
   static async open(): Promise<TwoHomes> {
-    const neighbourhood = await Neighbourhood.open(['a.example', 'b.example']);
+    const neighbourhood = await Neighbourhood.open(['a.example', 'b.example', 'c.example']);
     // A name that leads to where nobody listens; asking a name server would take as long as that likes.
     const { address } = neighbourhood.of('a.example');
     neighbourhood.point('nowhere.example', [address.replace(/\d+$/, '99')]);
-    const [a, b] = await Promise.all(
-      ['a.example', 'b.example'].map((domain) => AllInOne.open({ domain, neighbourhood })),
-    );
-    if (a === undefined || b === undefined) throw new Error('two were opened');
-    for (const world of [a, b]) {
-      await world.operator(FederationAdminServiceDefinition).setMode({ mode: FederationMode.OPEN });
-    }
+    const [a, b] = await Promise.all([
+      openHome('a.example', neighbourhood),
+      openHome('b.example', neighbourhood),
+    ]);
     return new TwoHomes(a, b, neighbourhood);
+  }
+
+  /** A third one beside them, `c.example`; the test ends it. */
+  async third(): Promise<AllInOne> {
+    return await openHome('c.example', this.#neighbourhood);
+  }
+
+  /** What the operator of one says of another from now on. */
+  async list(home: AllInOne, domain: string, kind: ListingKind): Promise<void> {
+    const listing = { domain, kind, endpoint: '', note: '', sinceMs: 0n };
+    await home.operator(FederationAdminServiceDefinition).setListing({ listing });
   }
 
   /** Somebody of a homeserver, who speaks with that one alone. */
@@ -68,6 +77,13 @@ export class TwoHomes implements AsyncDisposable {
     this.#neighbourhood[Symbol.dispose]();
     rmSync(this.#folder, { recursive: true });
   }
+}
+
+/** A homeserver that lets everybody in. */
+async function openHome(domain: string, neighbourhood: Neighbourhood): Promise<AllInOne> {
+  const home = await AllInOne.open({ domain, neighbourhood });
+  await home.operator(FederationAdminServiceDefinition).setMode({ mode: FederationMode.OPEN });
+  return home;
 }
 
 /** Connects two by their whole names; returns their chat. */

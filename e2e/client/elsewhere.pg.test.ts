@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Failure } from '@roost/core/failure';
 import type { Person } from '@roost/e2e/person';
+import { ListingKind } from '@roost/proto/roost/federation/v1/admin';
 import { connectPeople, TwoHomes } from './elsewhere.fixture.ts';
 
 let homes: TwoHomes;
@@ -170,6 +171,63 @@ test('names that nobody has, and homeservers that are not there, are refused or 
   await bob.hears('meanwhile');
   expect(alice.events.map(({ kind }) => kind)).not.toContain('away');
 });
+
+test('whom our homeserver may not ask about is not put out by us: words wait until it may, and nothing else does', async () => {
+  await using c = await homes.third();
+  await using carol = await homes.come('carol', c);
+  await connectPeople(alice, carol);
+  let chat: string;
+  {
+    await using ben = await homes.come('ben', homes.b);
+    await connectPeople(alice, ben);
+    chat = await alice.client.createGroup('Of three', ['ben@b.example']);
+    await ben.until('joined');
+    // What he may do to those who are forged, he must not do to her.
+    await alice.client.rooms.setRole(chat, 'ben@b.example', 'owner');
+    await ben.until('role');
+  }
+  await alice.client.add(chat, ['carol@c.example']);
+  await carol.until('joined');
+  await homes.list(homes.b, 'c.example', ListingKind.BLOCKED);
+
+  await using ben = await homes.come('ben', homes.b);
+  expect(await ben.until('unjudged')).toMatchObject({ chat, domain: 'c.example' });
+  const { sent } = await ben.client.send(chat, 'what waits');
+  await ben.client.setTitle(chat, 'Of three still');
+  await Promise.all([alice.until('title', isOf(chat)), carol.until('title', isOf(chat))]);
+  await carol.client.send(chat, 'by nobody we know');
+  await alice.hears('by nobody we know');
+  await alice.client.send(chat, 'by one of us');
+  await Promise.all([ben.hears('by one of us'), carol.hears('by one of us')]);
+  expect(ben.texts()).toEqual(['by one of us']);
+  expect(ben.client.members(chat).map(({ name, unjudged }) => unjudged ?? name)).toEqual([
+    'alice@a.example',
+    'ben@b.example',
+    'c.example',
+  ]);
+  expect(alice.texts()).not.toContain('what waits');
+
+  await homes.list(homes.b, 'c.example', ListingKind.UNSPECIFIED);
+  await ben.client.send(chat, 'what is said then');
+  for (const one of [alice, carol]) {
+    await one.hears('what waits');
+    await one.hears('what is said then');
+  }
+  await sent;
+  await ben.until('added', ({ name }) => name === 'carol@c.example');
+  await carol.client.send(chat, 'by Carol');
+  expect((await ben.hears('by Carol')).sender).toBe('carol@c.example');
+  for (const { events } of [alice, ben, carol]) {
+    const kinds = events.map((event) => 'chat' in event && event.chat === chat && event.kind);
+    expect(kinds).not.toContain('forged');
+    expect(kinds).not.toContain('removed');
+  }
+});
+
+const isOf =
+  (chat: string) =>
+  (event: { readonly chat: string }): boolean =>
+    event.chat === chat;
 
 test('what is for a homeserver that is away waits, and goes on when it is back', async () => {
   await homes.b.stop();

@@ -3,6 +3,7 @@
 import type { ServerResponse } from 'node:http';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parseDomain } from '@roost/core/ids';
+import { type DiscoveryFlaw, isPassing } from '@roost/federation-gateway/discovery/unreachable';
 import { FindUserRequest } from '@roost/proto/roost/authentication/v1/authentication';
 import { type Certificate, makeCertificate } from './certificates.fixture.ts';
 import { startCounting } from './counted.fixture.ts';
@@ -29,7 +30,7 @@ let wellKnownPort: number;
 interface Trap {
   readonly domain: string;
   readonly name: string;
-  readonly flaw: string;
+  readonly flaw: DiscoveryFlaw;
   readonly is?: Partial<HostileOptions>;
   /** Subject alternative names; those of its domain where nothing is said, none where it is ''. */
   readonly names?: string;
@@ -201,6 +202,7 @@ test.each(TRAPS.map((trap) => [trap.name, trap] as const))(
     const keys = hostile ?? good;
     const before = await b.dump();
     const [lookedBefore, pouredBefore] = [b.looked.length, poured];
+    const begunMs = Date.now();
     const counted = await counting.during(SEARCHES, async () => {
       const all = await Promise.all(
         [1, 2, 3].map(async () => await from.deliver(said(domain, keys))),
@@ -208,9 +210,12 @@ test.each(TRAPS.map((trap) => [trap.name, trap] as const))(
       expect(all.flat()).toEqual(['UNAVAILABLE', 'UNAVAILABLE', 'UNAVAILABLE']);
       expect(await from.deliver(said(domain, keys))).toEqual(['UNAVAILABLE']);
     });
-    expect(counted).toEqual({ [`outcome="UNREACHABLE ${flaw}"`]: 1 });
-    expect(b.looked.slice(lookedBefore)).toEqual([domain]);
-    expect(hostile?.asked ?? 0).toBeLessThanOrEqual(1);
+    // One that is only late or away is looked for again after five seconds: a machine may be as slow.
+    const isSlow = isPassing(flaw) && Date.now() - begunMs > (flaw === 'time' ? 9_000 : 4_000);
+    const looked = b.looked.slice(lookedBefore);
+    expect(looked).toEqual(isSlow && looked.length > 1 ? [domain, domain] : [domain]);
+    expect(counted).toEqual({ [`outcome="UNREACHABLE ${flaw}"`]: looked.length });
+    expect(hostile?.asked ?? 0).toBeLessThanOrEqual(looked.length);
     expect(await b.dump()).toEqual(before);
     // What was sent lay in the buffers of the two machines.
     expect(poured - pouredBefore).toBeLessThan(32 * 2 ** 20);

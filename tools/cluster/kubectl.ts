@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 
 import { fetchTool } from '../chart/helm.ts';
 
@@ -6,6 +6,10 @@ export interface Said {
   readonly ok: boolean;
   readonly out: string;
   readonly all: string;
+}
+
+interface Forward extends Disposable {
+  readonly port: number;
 }
 
 /** A cluster by its KUBECONFIG, and in it the namespace of a trial. */
@@ -24,7 +28,7 @@ export class Cluster {
   }
 
   async tryKubectl(args: readonly string[], input?: string): Promise<Said> {
-    return await run(this.#kubectl, ['--namespace', this.namespace, ...args], input);
+    return await run(this.#kubectl, ['--namespace', this.namespace, ...args], { input });
   }
 
   async helm(args: readonly string[]): Promise<string> {
@@ -32,7 +36,25 @@ export class Cluster {
   }
 
   async tryHelm(args: readonly string[]): Promise<Said> {
-    return await run(this.#helm, ['--namespace', this.namespace, ...args]);
+    return await run(this.#helm, ['--namespace', this.namespace, ...args], {});
+  }
+
+  /** Opens a port of this machine to one of a pod, until it is disposed of. */
+  async forward(pod: string, port: number): Promise<Forward> {
+    const args = ['--namespace', this.namespace, 'port-forward', `pod/${pod}`, `:${port}`];
+    const child = spawn(this.#kubectl, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    return await new Promise((resolve, reject) => {
+      let said = '';
+      const hear = (text: Buffer): void => {
+        said += text.toString();
+        const [, local] = /127\.0\.0\.1:(\d+) ->/.exec(said) ?? [];
+        if (local !== undefined) resolve(forwardOf(Number(local), child));
+      };
+      child.stdout.on('data', hear);
+      child.stderr.on('data', hear);
+      child.once('error', reject);
+      child.once('close', () => reject(new Error(`kubectl ${args.join(' ')}\n${said}`)));
+    });
   }
 
   /** An object, or a list of them. */
@@ -55,10 +77,25 @@ export async function until<T>(
   }
 }
 
+function forwardOf(port: number, child: ChildProcess): Forward {
+  return { port, [Symbol.dispose]: () => void child.kill() };
+}
+
 const TIMEOUT_MS = 15 * 60_000;
 
-async function run(program: string, args: readonly string[], input?: string): Promise<Said> {
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: TIMEOUT_MS });
+interface Call {
+  readonly input?: string | undefined;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** Runs a program of this machine: what it printed; throws what it said where it failed. */
+export async function program(name: string, args: readonly string[], call: Call): Promise<string> {
+  return orThrow(name, args, await run(name, args, call));
+}
+
+async function run(name: string, args: readonly string[], { input, env }: Call): Promise<Said> {
+  const options = { ...(env === undefined ? {} : { env }), timeout: TIMEOUT_MS };
+  const child = spawn(name, args, { ...options, stdio: ['pipe', 'pipe', 'pipe'] });
   let [out, all] = ['', ''];
   child.stdout.on('data', (text: Buffer) => {
     out += text.toString();
@@ -69,13 +106,16 @@ async function run(program: string, args: readonly string[], input?: string): Pr
   child.stdin.on('error', () => undefined);
   child.stdin.end(input ?? '');
   const status = await new Promise<number | null>((done) => {
-    child.once('error', () => done(null));
+    child.once('error', (error) => {
+      all += String(error);
+      done(null);
+    });
     child.once('close', done);
   });
   return { ok: status === 0, out, all };
 }
 
-function orThrow(program: string, args: readonly string[], { ok, out, all }: Said): string {
+function orThrow(name: string, args: readonly string[], { ok, out, all }: Said): string {
   if (ok) return out;
-  throw new Error(`${program} ${args.join(' ')}\n${all}`);
+  throw new Error(`${name} ${args.join(' ')}\n${all}`);
 }

@@ -1,120 +1,36 @@
 import { type Cluster, until } from './kubectl.ts';
 import type { Options } from './options.ts';
-import { DOMAIN } from './values.ts';
+import { ProbePod } from './pods.ts';
 
-const NAME = 'roost-load';
+/** Its name, too, is what it goes by among the pods of the release. */
+export const LOAD = 'roost-load';
 
-/** Users who write to each other, in a pod beside the release: it outlives the release. */
+/** Users who write to each other. */
 export class LoadPod {
-  readonly #cluster: Cluster;
+  readonly #pod: ProbePod;
 
   constructor(cluster: Cluster) {
-    this.#cluster = cluster;
+    this.#pod = new ProbePod(cluster, LOAD);
   }
 
-  async start(options: Options): Promise<string> {
-    await this.#cluster.kubectl(['apply', '--filename', '-'], podOf(options));
-    return await until('pairs write to each other', 300_000, async () => {
-      const log = await this.#log();
-      if (await this.#hasEnded()) throw new Error(`it ended at once:\n${log}`);
-      return log.includes('write to each other') ? this.lastLine() : undefined;
-    });
+  async start({ image, pairs, everyMs }: Options): Promise<string> {
+    await this.#pod.start(image, ['load', String(pairs), String(everyMs)]);
+    await this.#pod.says('write to each other', 300_000);
+    return await this.lastLine();
   }
 
   async lastLine(): Promise<string> {
-    return (await this.#log()).trim().split('\n').at(-1) ?? '';
+    return (await this.#pod.log()).trim().split('\n').at(-1) ?? '';
   }
 
   /** Nothing more is sent; what is under way comes. The last lines, or what is wrong. */
   async finish(): Promise<string> {
-    const stop = ['node', '--eval', "process.kill(1, 'SIGTERM')"];
-    await this.#cluster.kubectl(['exec', NAME, '--', ...stop]);
+    await this.#pod.runs("process.kill(1, 'SIGTERM')");
     await until('the load has ended', 400_000, async () =>
-      (await this.#hasEnded()) ? true : undefined,
+      (await this.#pod.hasEnded()) ? true : undefined,
     );
-    const lines = (await this.#log()).trim().split('\n').slice(-3).join('\n');
+    const lines = (await this.#pod.log()).trim().split('\n').slice(-3).join('\n');
     if (!lines.includes('everything that was sent came')) throw new Error(lines);
     return lines;
   }
-
-  async #log(): Promise<string> {
-    return (await this.#cluster.tryKubectl(['logs', NAME, '--tail=40'])).out;
-  }
-
-  async #hasEnded(): Promise<boolean> {
-    const { out } = await this.#cluster.tryKubectl([
-      ...['get', 'pod', NAME, '--output', 'jsonpath={.status.phase}'],
-    ]);
-    return ['Succeeded', 'Failed'].includes(out);
-  }
-}
-
-function podOf({ image, pairs, everyMs }: Options): string {
-  const env = {
-    ROOST_DOMAIN: DOMAIN,
-    ROOST_PROBE_EDGE: 'roost-edge:443',
-    ROOST_PROBE_EDGE_NAME: DOMAIN,
-    ROOST_PROBE_CA: '/door/tls.crt',
-    ROOST_PROBE_AS: 'roost-as:7443',
-    ROOST_TLS_CERT: '/operator/tls.crt',
-    ROOST_TLS_KEY: '/operator/tls.key',
-    ROOST_TLS_CA: '/operator/ca.crt',
-  };
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: {
-      name: NAME,
-      labels: {
-        'app.kubernetes.io/instance': 'roost',
-        'app.kubernetes.io/part-of': 'roost',
-        'roost-network': 'operator',
-      },
-    },
-    spec: {
-      restartPolicy: 'Never',
-      // Where the database is: no other node holds what has no second.
-      affinity: {
-        podAffinity: {
-          requiredDuringSchedulingIgnoredDuringExecution: [
-            {
-              topologyKey: 'kubernetes.io/hostname',
-              labelSelector: { matchLabels: { 'app.kubernetes.io/component': 'postgresql' } },
-            },
-          ],
-        },
-      },
-      automountServiceAccountToken: false,
-      enableServiceLinks: false,
-      securityContext: {
-        ...{ runAsNonRoot: true, runAsUser: 65_532, fsGroup: 65_532 },
-        seccompProfile: { type: 'RuntimeDefault' },
-      },
-      containers: [
-        {
-          name: 'load',
-          image,
-          args: [
-            ...['--disable-warning=ExperimentalWarning', '/app/probe/main.js', 'load'],
-            ...[String(pairs), String(everyMs)],
-          ],
-          env: Object.entries(env).map(([name, value]) => ({ name, value })),
-          securityContext: {
-            ...{ allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
-            readOnlyRootFilesystem: true,
-          },
-          volumeMounts: [
-            { name: 'tmp', mountPath: '/tmp' },
-            { name: 'door', mountPath: '/door' },
-            { name: 'tls-operator', mountPath: '/operator' },
-          ],
-        },
-      ],
-      volumes: [{ name: 'tmp', emptyDir: {} }, volumeOf('door'), volumeOf('tls-operator')],
-    },
-  });
-}
-
-function volumeOf(name: string) {
-  return { name, secret: { secretName: `roost-${name}` } };
 }

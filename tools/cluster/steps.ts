@@ -1,14 +1,17 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { CHART } from '../chart/render.ts';
 import { root } from '../steps.ts';
+import { federate } from './federate.ts';
 import { type Cluster, until } from './kubectl.ts';
-import { LoadPod } from './load.ts';
+import { LOAD, LoadPod } from './load.ts';
 import type { Options } from './options.ts';
-import { valuesOf } from './values.ts';
+import { OURS, Release } from './release.ts';
+import { restore } from './restore.ts';
+import { imageValues, serviceOf, valuesOf } from './values.ts';
 
 interface Named {
   readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
@@ -22,7 +25,6 @@ interface Secret extends Named {
   readonly data?: Readonly<Record<string, string>>;
 }
 
-const OURS = 'app.kubernetes.io/instance=roost';
 const SERVICES = ['as', 'aas', 'qs', 'ds', 'edge'];
 const MINUTE_S = 60;
 
@@ -31,11 +33,13 @@ export class Steps {
   readonly #cluster: Cluster;
   readonly #options: Options;
   readonly #load: LoadPod;
+  readonly #release: Release;
 
   constructor(cluster: Cluster, options: Options) {
     this.#cluster = cluster;
     this.#options = options;
     this.#load = new LoadPod(cluster);
+    this.#release = new Release(cluster);
   }
 
   /** The server takes what every profile makes of the chart, as far as it knows the kinds. */
@@ -88,7 +92,7 @@ export class Steps {
     ];
     for (const each of rolled) {
       await this.#cluster.kubectl(['rollout', 'restart', each]);
-      await this.#settled(each);
+      await this.#release.settled(each);
     }
     return `${rolled.length} rolled; ${await this.#load.lastLine()}`;
   }
@@ -112,9 +116,7 @@ export class Steps {
       return 'left out: nobody said how (--node-down)';
     const { items } = await this.#cluster.get<{ items: Pod[] }>(['pods', '--selector', OURS]);
     const held = items
-      .filter(
-        ({ metadata }) => metadata.name === 'roost-load' || metadata.name.includes('postgresql'),
-      )
+      .filter(({ metadata }) => metadata.name === LOAD || metadata.name.includes('postgresql'))
       .map(({ spec }) => spec.nodeName);
     const nodes = await this.#cluster.get<{ items: Named[] }>(['nodes']);
     const victim = nodes.items
@@ -130,7 +132,8 @@ export class Steps {
       (await this.#isReady(victim)) ? undefined : true,
     );
     const missedS = Math.round((Date.now() - began) / 1000);
-    for (const name of SERVICES) await this.#settled(`deployment/roost-${name}`, 5 * MINUTE_S);
+    for (const name of SERVICES)
+      await this.#release.settled(`deployment/roost-${name}`, 5 * MINUTE_S);
     order(nodeUp);
     await until('the node is back', 180_000, async () =>
       (await this.#isReady(victim)) ? true : undefined,
@@ -139,16 +142,14 @@ export class Steps {
     return `${victim} was missed after ${missedS} s; ${await this.#load.lastLine()}`;
   }
 
-  /** The AAS is made to have too much to do for what it asked for. */
+  /** The DS is made to have too much to do for what it asked for. */
   async scale(): Promise<string> {
     const metrics = await this.#cluster.tryKubectl(['top', 'pods']);
     if (!metrics.ok) return 'left out: the cluster tells no processor times (metrics-server)';
     const autoscaling = { enabled: true, min: 2, max: 4, cpuPercent: 5 };
-    const more = {
-      services: { ds: { ...JSON.parse(valuesOf(this.#options)).services.ds, autoscaling } },
-    };
-    const { services } = JSON.parse(valuesOf(this.#options)) as { services: object };
-    await this.#upgrade(CHART, { services: { ...services, ...more.services } });
+    const values = valuesOf(this.#options);
+    const services = { ...Object(values['services']), ds: { ...serviceOf(2), autoscaling } };
+    await this.#release.upgrade(CHART, { ...values, services });
     const replicas = await until('the DS is scaled', 300_000, async () => {
       const { status } = await this.#cluster.get<{ status: { readyReplicas?: number } }>([
         ...['deployment', 'roost-ds'],
@@ -159,15 +160,15 @@ export class Steps {
     return `ds went from 2 to ${replicas} by its processor time; ${await this.#load.lastLine()}`;
   }
 
-  /** From the chart of another commit to this one's, and back, and here again. */
+  /** From what another commit had to what this one has, and back, and here again. */
   async upgrade(): Promise<string> {
-    const { previous } = this.#options;
+    const { previous, previousImage } = this.#options;
     const folder = mkdtempSync(join(tmpdir(), 'roost-previous-'));
     try {
       const archive = execFileSync('git', ['archive', previous, 'charts'], { cwd: root });
       execFileSync('tar', ['-x', '-C', folder], { input: archive });
       const chart = join(folder, 'charts/roost');
-      await this.#upgrade(chart);
+      await this.#upgrade(chart, previousImage === undefined ? {} : imageValues(previousImage));
       await this.#upgrade(CHART);
       await this.#cluster.helm(['rollback', 'roost', '--wait', '--timeout', '10m']);
       await this.#upgrade(CHART);
@@ -175,7 +176,8 @@ export class Steps {
         cwd: root,
         encoding: 'utf8',
       });
-      return `${name.trim()} → here → back → here; ${await this.#load.lastLine()}`;
+      const what = previousImage === undefined ? 'the chart of' : 'chart and image of';
+      return `${what} ${name.trim()} → here → back → here; ${await this.#load.lastLine()}`;
     } finally {
       rmSync(folder, { recursive: true });
     }
@@ -184,12 +186,13 @@ export class Steps {
   /** Keys stay, passwords stay, data stays: those who write find everything as it was. */
   async again(): Promise<string> {
     const before = await this.#kept();
+    const incarnation = await this.#release.incarnation();
     await this.#cluster.helm(['uninstall', 'roost', '--wait', '--timeout', '5m']);
     await until('all pods but those who write are gone', 180_000, async () => {
       const { items } = await this.#cluster.get<{ items: Pod[] }>(['pods', '--selector', OURS]);
-      return items.every(({ metadata }) => metadata.name === 'roost-load') ? true : undefined;
+      return items.every(({ metadata }) => metadata.name === LOAD) ? true : undefined;
     });
-    await this.#upgrade(CHART);
+    await this.#upgrade(CHART, incarnation);
     const after = await this.#kept();
     for (const [name, data] of before) {
       if (after.get(name) !== data) throw new Error(`${name} is another than it was`);
@@ -201,23 +204,24 @@ export class Steps {
     return await this.#load.finish();
   }
 
+  /** Its databases are lost, and are what they were when they were dumped. */
+  async restore(): Promise<string> {
+    return await restore(this.#release, this.#options);
+  }
+
+  /** With a second homeserver, which is there for this alone. */
+  async federate(): Promise<string> {
+    return await federate(this.#release, this.#options);
+  }
+
   /** The Secrets of the plan. */
   async #kept(): Promise<Map<string, string>> {
     const { items } = await this.#cluster.get<{ items: Secret[] }>(['secrets', '--selector', OURS]);
     return new Map(items.map(({ metadata, data }) => [metadata.name, JSON.stringify(data)]));
   }
 
-  async #upgrade(chart: string, more?: object): Promise<void> {
-    const folder = mkdtempSync(join(tmpdir(), 'roost-values-'));
-    try {
-      const file = join(folder, 'values.json');
-      writeFileSync(file, valuesOf(this.#options, more));
-      await this.#cluster.helm([
-        ...['upgrade', '--install', 'roost', chart, '--values', file, '--wait', '--timeout', '10m'],
-      ]);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+  async #upgrade(chart: string, more: object = {}): Promise<void> {
+    await this.#release.upgrade(chart, { ...valuesOf(this.#options), ...more });
   }
 
   async #isReady(node: string): Promise<boolean> {
@@ -226,11 +230,9 @@ export class Steps {
   }
 
   async #allSettled(): Promise<void> {
-    for (const name of [...SERVICES, 'redis']) await this.#settled(`deployment/roost-${name}`);
-    for (const name of ['nats', 'postgresql']) await this.#settled(`statefulset/roost-${name}`);
-  }
-
-  async #settled(resource: string, seconds = 5 * MINUTE_S): Promise<void> {
-    await this.#cluster.kubectl(['rollout', 'status', resource, `--timeout=${seconds}s`]);
+    for (const name of [...SERVICES, 'redis'])
+      await this.#release.settled(`deployment/roost-${name}`);
+    for (const name of ['nats', 'postgresql'])
+      await this.#release.settled(`statefulset/roost-${name}`);
   }
 }

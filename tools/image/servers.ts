@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -33,7 +33,32 @@ export async function packServers(
   const valkey = programOf(found['valkey-server'].path, '/usr/local/bin/valkey-server');
   plain('valkey', [...shell, ...valkey]);
   const tools = ['mv', 'rm', 'touch'].flatMap((name) => programOf(`/bin/${name}`, `/bin/${name}`));
-  plain('postgres', [...shell, ...tools, ...(await postgres())], POSTGRES, 'postgres');
+  const database = wholePostgres() ?? (await postgres());
+  plain('postgres', [...shell, ...tools, ...database], POSTGRES, 'postgres');
+}
+
+const PACKAGED = '/usr/lib/postgresql';
+/** Compiled and for compilers: large, and it runs without. */
+const LEFT_OUT = /\/lib\/(bitcode|pgxs|llvmjit)/;
+
+/**
+ * That of a Debian machine, where it has the client beside the server: the tests' own has no pg_dump, by which backups
+ * are made. `undefined` where there is none.
+ */
+function wholePostgres(): Entry[] | undefined {
+  const versions = existsSync(PACKAGED) ? readdirSync(PACKAGED).map(Number) : [];
+  const whole = versions.filter((version) =>
+    ['postgres', 'initdb', 'pg_dump', 'pg_restore'].every((name) =>
+      existsSync(join(PACKAGED, String(version), 'bin', name)),
+    ),
+  );
+  if (whole.length === 0) return undefined;
+  const version = String(Math.max(...whole));
+  const folders = [join(PACKAGED, version), join('/usr/share/postgresql', version)];
+  return [
+    ...[...folders, '/usr/share/zoneinfo'].flatMap((folder) => folderOf(folder, folder)),
+    { path: 'usr/local/pgsql/bin', mode: 0o777, link: join(PACKAGED, version, 'bin') },
+  ].filter(({ path }) => !LEFT_OUT.test(`/${path}`));
 }
 
 async function postgres(): Promise<Entry[]> {

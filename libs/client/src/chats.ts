@@ -29,8 +29,10 @@ export interface Chat {
 }
 
 export interface ChatMember {
-  /** `name@domain`; empty where the member is not who it says. */
+  /** `name@domain`; empty where the member is not who it says, or cannot be judged. */
   readonly name: string;
+  /** Where it cannot be judged: the homeserver that it says it is of. */
+  readonly unjudged?: string | undefined;
   readonly isOwner: boolean;
   readonly role: Role;
   readonly isSelf: boolean;
@@ -85,8 +87,9 @@ export class Chats {
     const { group, state } = this.joined(id);
     const room = roomOf(state);
     const self = printId(ownClient(this.#core).user);
-    return group.members.map(({ identity, participant }) => ({
+    return group.members.map(({ identity, unjudged, participant }) => ({
       name: identity?.userName ?? '',
+      unjudged,
       isOwner: roleOf(room, participant) === 'owner',
       role: roleOf(room, participant),
       isSelf: identity !== undefined && printId(identity.user) === self,
@@ -152,6 +155,7 @@ const BY_ITSELF: ReadonlySet<Task['kind']> = new Set([
   'disband',
   'open',
   'tokens',
+  'handles',
   'push',
 ]);
 

@@ -15,11 +15,12 @@ import type { KeyPackages } from './key-packages.ts';
 import type { Turn } from './ledger.ts';
 import type { Following } from './listener.ts';
 import { forgetPassed } from './mls-config.ts';
+import { remakeQueueRecords } from './queue-records.ts';
 import { afterRestore, isRestoredJump } from './restored.ts';
 import { receive } from './rooms.ts';
-import { markBehind } from './standing.ts';
+import { behind } from './standing.ts';
 import { clientSigner, qsClientSigner } from './signers.ts';
-import { directReaders, groups, queueReaders, SELF, states } from './state.ts';
+import { directReaders, queueReaders, SELF, states } from './state.ts';
 
 /**
  * The queue of the QS. A run is taken in by one turn, with the step of its ratchet: after a kill it
@@ -31,9 +32,12 @@ export function queueFollowing(core: Core, keyPackages: KeyPackages): Following<
   const next = (): bigint => readerOf(core).next;
   return {
     open: (signal) =>
-      core.caller.follow({ ...price(), signal }, (options) =>
-        queue.listen({ fromSequence: next() }, options),
-      ),
+      orRemade(core, keyPackages, {
+        signal,
+        stream: core.caller.follow({ ...price(), signal }, (options) =>
+          queue.listen({ fromSequence: next() }, options),
+        ),
+      }),
     async take({ runs }) {
       let count = 0;
       for (const run of runs) count += await takeRun(core, keyPackages, run);
@@ -45,6 +49,29 @@ export function queueFollowing(core: Core, keyPackages: KeyPackages): Following<
     },
     reconnectWithinMs: ({ reconnectWithinMs }) => reconnectWithinMs,
   };
+}
+
+/** Cores whose records the QS knows: who is not believed all the same need not ask again. */
+const isKnown = new WeakSet<Core>();
+
+/** A QS that does not know our key may have been restored from a backup of before it heard of us. */
+async function* orRemade<M>(
+  core: Core,
+  keyPackages: KeyPackages,
+  { signal, stream }: { readonly signal: AbortSignal; readonly stream: AsyncIterable<M> },
+): AsyncGenerator<M> {
+  try {
+    yield* stream;
+  } catch (error) {
+    const isRefused = error instanceof Failure && error.reason === 'UNAUTHENTICATED';
+    if (isRefused && !signal.aborted && !isKnown.has(core)) {
+      const isRemade = await remakeQueueRecords(core);
+      if (!isRemade) isKnown.add(core);
+      // First what there is of last resort, then a pool of others.
+      if (isRemade) void keyPackages.refill().then(() => keyPackages.refill(0), core.report);
+    }
+    throw error;
+  }
 }
 
 /** The direct queue of the AS: requests to connect, and answers to ours. */
@@ -100,6 +127,7 @@ function openOrSkip(
     core.report(error);
     turn.put(queueReaders, SELF, passOver(core.crypto, reader, run));
     behind(core, turn);
+    if (isRestoredJump(reader.next, run.firstSequence)) afterRestore(core, turn);
     return [];
   }
 }
@@ -135,11 +163,6 @@ function passed(turn: Turn, encoded: Uint8Array): void {
   if (state === undefined || kind === 'welcome') return;
   const after = forgetPassed(state, kind === 'commit' ? epoch + 1n : epoch);
   if (after !== state) turn.put(states, lane, after);
-}
-
-/** Events may be missing in any group: each reads its log before it goes on. */
-function behind(core: Core, turn: Turn): void {
-  for (const [lane] of turn.list(groups)) markBehind(core, turn, lane);
 }
 
 async function takeDirect(core: Core, { sequence, sections }: DirectQueueMessage): Promise<void> {

@@ -28,6 +28,7 @@ import {
   states,
 } from './state.ts';
 import { joinsIn, type Task, type WelcomeRecord } from './task.ts';
+import { unjudgedDomains } from './tidy.ts';
 import { openTitle, roomOf } from './titles.ts';
 
 /**
@@ -124,6 +125,10 @@ export function verifiedMembers(
   links: readonly LeafLink[],
 ): Member[] {
   const members = membersIn(core, keys, tree, links);
+  const [domain] = unjudgedDomains({ members });
+  if (domain !== undefined) {
+    throw refuse(`somebody in it is of ${domain}, whom nobody here can judge`);
+  }
   if (members.some(({ identity }) => identity === undefined)) {
     throw refuse('somebody in it is not who they say they are');
   }

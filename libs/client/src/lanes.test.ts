@@ -17,7 +17,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 let stores = 0;
 
 /** Lanes whose tasks do what `steps` say, one step a try; a task without a step is done. */
-async function lanesOf(...steps: (Reason | Outcome | 'bug')[]) {
+async function lanesOf(...steps: (Reason | Outcome | 'bug' | (() => Outcome))[]) {
   const store = NodeStore.open(join(folder, String(stores++)));
   const ledger = await Ledger.open(store, [tasks, counters]);
   const refusals: Refusal[] = [];
@@ -31,8 +31,9 @@ async function lanesOf(...steps: (Reason | Outcome | 'bug')[]) {
     async perform(lane, key) {
       tried.push(lane);
       const step = steps.shift();
+      if (typeof step === 'function') return step();
       if (step === 'bug') throw new TypeError('a bug');
-      if (step !== undefined && step !== 'on' && step !== 'blocked') {
+      if (typeof step === 'string' && step !== 'on' && step !== 'blocked') {
         throw new Failure(step, step, { retryAfterMs: 1, peer: 'b.example' });
       }
       if (step !== undefined) return step;
@@ -129,4 +130,38 @@ test('another homeserver that is away keeps its lane waiting, and ours is not ta
     ['a', undefined],
     ['b', undefined],
   ]);
+});
+
+test('what another homeserver does not tell is waited for without saying that it is away', async () => {
+  const waitsFor = 'b.example';
+  const scene = await lanesOf({ waitsFor }, { waitsFor }, { waitsFor });
+  const { submit, tried, lanes, reachable, peers } = scene;
+  const waiting = submit('a');
+  const triedBy = async (count: number) => {
+    for (let waited = 0; tried.length < count && waited < 2_000; waited++) await sleep(5);
+    expect(tried).toHaveLength(count);
+  };
+  await triedBy(1);
+  lanes.hurryOn('b');
+  lanes.hurryOn('a');
+  await triedBy(2);
+  lanes.hurryFor('b.example');
+  await triedBy(3);
+  lanes.hurry();
+  await waiting;
+  await lanes.close();
+  expect(reachable).toEqual([true, true, true, true]);
+  expect(peers.filter(([, domain]) => domain !== undefined)).toEqual([]);
+});
+
+test('who hurries a lane while it tries is not forgotten: it tries once more', async () => {
+  const hurried = (): Outcome => {
+    scene.lanes.hurryOn('a');
+    return { waitsFor: 'b.example' };
+  };
+  // Without that the last of these would come after half an hour.
+  const scene = await lanesOf(...Array.from({ length: 12 }, () => hurried));
+  await scene.submit('a');
+  expect(scene.tried).toHaveLength(13);
+  await scene.lanes.close();
 });

@@ -6,9 +6,10 @@ import { addTask, laneOf, type Task, tasks } from './task.ts';
 
 /**
  * How a try at a task ended: the lane goes `on`, with the next task or with what this one wrote
- * down; or it is `blocked` until something comes in that wakes it. A refusal is thrown.
+ * down; or it is `blocked` until something comes in that wakes it; or it waits, for longer each time, for what
+ * another homeserver does not tell. A refusal is thrown.
  */
-export type Outcome = 'on' | 'blocked';
+export type Outcome = 'on' | 'blocked' | { readonly waitsFor: string };
 
 /** A task that was refused for good. */
 export interface Refusal {
@@ -38,6 +39,11 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
+/** As long as it takes to be patient where none is said. */
+interface Wait {
+  readonly waitMs?: number;
+}
+
 const RETRY_FIRST_MS = 300;
 const RETRY_LAST_MS = 30_000;
 /** Each try costs a token of our own homeserver: those of a day must last for one that is away for days. */
@@ -51,6 +57,7 @@ export class Lanes {
   readonly #bells = new Map<string, AbortController>();
   readonly #waiters = new Map<string, Waiter>();
   readonly #again = new Set<string>();
+  readonly #hurried = new Set<string>();
   /** Which other homeserver a lane waits for, and how often in a row each was asked for nothing. */
   readonly #peers = new Map<string, string>();
   readonly #peerAttempts = new Map<string, number>();
@@ -82,6 +89,12 @@ export class Lanes {
   /** Cuts the waiting of all lanes short: the homeserver answers again. */
   hurry(): void {
     for (const bell of this.#bells.values()) bell.abort();
+  }
+
+  /** Cuts the waiting of one lane short; one that is just trying does not wait after it. */
+  hurryOn(lane: string): void {
+    if (this.#running.has(lane)) this.#hurried.add(lane);
+    this.#bells.get(lane)?.abort();
   }
 
   /** Cuts the waiting for another homeserver short: something is heard of it. */
@@ -146,6 +159,7 @@ export class Lanes {
       const first = this.#parts.ledger.first(tasks, `${lane}/`);
       if (first === undefined) return;
       this.#again.delete(lane);
+      this.#hurried.delete(lane);
       const outcome = await this.#try(lane, ...first);
       if (outcome === 'blocked') return;
       if (typeof outcome === 'string') attempt = 0;
@@ -153,10 +167,11 @@ export class Lanes {
     }
   }
 
-  async #try(lane: string, key: string, task: Task): Promise<Outcome | { waitMs?: number }> {
+  async #try(lane: string, key: string, task: Task): Promise<'on' | 'blocked' | Wait> {
     try {
       const outcome = await this.#parts.perform(lane, key, task);
       this.#parts.reachable(true);
+      if (typeof outcome === 'object') return { waitMs: this.#patience(lane, outcome.waitsFor) };
       this.#peerAnswered(lane);
       return outcome;
     } catch (error) {
@@ -187,12 +202,16 @@ export class Lanes {
   #waitMs(lane: string, { reason, facts }: Failure): number | undefined {
     if (reason !== 'PEER_UNAVAILABLE') return facts.retryAfterMs;
     const { peer = '', retryAfterMs = 0 } = facts;
+    this.#parts.peerAway(lane, peer);
+    return Math.max(retryAfterMs, this.#patience(lane, peer));
+  }
+
+  /** How long a lane waits now for what another homeserver does not give. */
+  #patience(lane: string, peer: string): number {
     const attempt = this.#peerAttempts.get(peer) ?? 0;
     this.#peerAttempts.set(peer, attempt + 1);
     this.#peers.set(lane, peer);
-    this.#parts.peerAway(lane, peer);
-    const ms = backoffMs(attempt, PEER_RETRY_FIRST_MS, PEER_RETRY_LAST_MS, this.#fraction());
-    return Math.max(retryAfterMs, ms);
+    return backoffMs(attempt, PEER_RETRY_FIRST_MS, PEER_RETRY_LAST_MS, this.#fraction());
   }
 
   #peerAnswered(lane: string): void {
@@ -211,6 +230,7 @@ export class Lanes {
   }
 
   async #pause(lane: string, ms: number): Promise<void> {
+    if (this.#hurried.has(lane)) return;
     const bell = new AbortController();
     this.#bells.set(lane, bell);
     await sleep(ms, bell.signal);

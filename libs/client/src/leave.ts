@@ -1,7 +1,7 @@
 import { Failure } from '@roost/core/failure';
 import { printId, scopedWire } from '@roost/core/ids';
 import type { LogEvent } from '@roost/proto/roost/delivery/v1/delivery';
-import { roleOf } from '@roost/mls/room';
+import { type ParticipantId, roleOf } from '@roost/mls/room';
 import { assertAllowed, participantOf } from './plan.ts';
 import { type Core, ownClient } from './core.ts';
 import { noGroup } from './groups.ts';
@@ -13,6 +13,7 @@ import { end, markBehind } from './standing.ts';
 import { leafSigner, qsClientSigner } from './signers.ts';
 import { type Group, groups, states } from './state.ts';
 import { type Task, tasks } from './task.ts';
+import { unjudgedDomains } from './tidy.ts';
 import { roomOf } from './titles.ts';
 
 /** Reads what a group's log has since our epoch. Who is no longer a member finds the group gone. */
@@ -94,9 +95,7 @@ export async function performLeave(
 ): Promise<Outcome> {
   const [group, state] = [core.ledger.get(groups, lane), core.ledger.get(states, lane)];
   if (group === undefined || state === undefined) throw noGroup();
-  const own = printId(ownClient(core).user);
-  const others = [...usersOf(group)].filter(([user]) => user !== own).map(([, member]) => member);
-  if (others.length === 0) {
+  if (isAlone(group)) {
     await core.ledger.turn((turn) => {
       turn.put(tasks, key, { kind: 'delete' });
       if (group.movedTo === undefined) {
@@ -107,17 +106,15 @@ export async function performLeave(
   }
   if (task.proposal === undefined) {
     const room = roomOf(state);
-    const isOwner =
-      group.kind !== 'group_dm' &&
-      roleOf(room, participantOf(core, group, ownClient(core).user)) === 'owner';
-    const heir =
-      others.find(({ participant }) => roleOf(room, participant) === 'owner') ?? others[0];
+    const own = participantOf(core, group, ownClient(core).user);
+    const isOwner = group.kind !== 'group_dm' && roleOf(room, own) === 'owner';
+    const others = heirsIn(group).filter((participant) => participant !== own);
+    const heir = others.find((each) => roleOf(room, each) === 'owner') ?? others[0];
     await core.ledger.turn(async (turn) => {
-      if (isOwner && heir?.identity !== undefined && roleOf(room, heir.participant) !== 'owner') {
+      if (isOwner && heir !== undefined && roleOf(room, heir) !== 'owner') {
         // The same task is the commit first, and comes back to leaving after it.
         core.lanes.finish(turn, key);
-        const { user } = heir.identity;
-        const change = { kind: 'role' as const, user, role: 'owner' as const };
+        const change = { kind: 'hand-over' as const, participant: heir };
         core.lanes.submit(turn, lane, { kind: 'commit', change });
         core.lanes.submit(turn, lane, { kind: 'leave' });
         return;
@@ -132,6 +129,17 @@ export async function performLeave(
     return 'on';
   }
   return propose(core, key, group, task.proposal);
+}
+
+/** Who may own a group after us: those who are known first, and then those whom nobody can judge. */
+function heirsIn(group: Group): ParticipantId[] {
+  const unjudged = group.members.filter((each) => each.unjudged !== undefined);
+  return [...usersOf(group).values(), ...unjudged].map(({ participant }) => participant);
+}
+
+/** Whether nobody else is in a group: whom nobody can judge may well be somebody. */
+function isAlone(group: Group): boolean {
+  return usersOf(group).size < 2 && unjudgedDomains(group).length === 0;
 }
 
 async function propose(
@@ -190,7 +198,7 @@ export async function performRelease(
 export async function performDelete(core: Core, lane: string, key: string): Promise<Outcome> {
   const { caller, ledger } = core;
   const group = ledger.get(groups, lane);
-  if (group?.standing === 'active' && usersOf(group).size < 2) {
+  if (group?.standing === 'active' && isAlone(group)) {
     const request = { groupId: scopedWire(group.id), earKey: group.keys.earKey };
     const sign = leafSigner(group.leaf);
     await caller

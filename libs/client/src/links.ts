@@ -13,6 +13,7 @@ import {
   verifyLink,
   wrapLinkKey,
 } from '@roost/identity/leaf';
+import { UnknownIssuer } from '@roost/identity/authority';
 import { identityOf } from '@roost/mls/key-package';
 import { parseParticipantId } from '@roost/mls/room';
 import type { LeafLink } from '@roost/proto/roost/delivery/v1/delivery';
@@ -84,7 +85,7 @@ export function declare(
   };
 }
 
-/** A leaf of a group with who is behind it, if it proves it. */
+/** A leaf of a group with who is behind it, if it proves it; or whose keys would tell. */
 export function memberOf(
   core: LinkCore,
   keys: GroupKeys,
@@ -102,8 +103,9 @@ export function memberOf(
   try {
     return { ...member, identity: identityBehind(core, keys, leaf, declared) };
   } catch (error) {
-    if (error instanceof Failure) return member;
-    throw error;
+    if (!(error instanceof Failure)) throw error;
+    const isUnjudged = error instanceof UnknownIssuer && !core.trust.hasAnswered(error.domain);
+    return isUnjudged ? { ...member, unjudged: error.domain } : member;
   }
 }
 

@@ -1,19 +1,17 @@
 import { equal, toHex } from '@roost/core/bytes';
-import { Failure } from '@roost/core/failure';
 import { printId } from '@roost/core/ids';
-import { decodeAddedLeaf, decodeCommitAad } from '@roost/identity/leaf';
+import { decodeCommitAad } from '@roost/identity/leaf';
 import type { HandshakeMessage } from '@roost/mls/message';
 import { encodePolicy } from '@roost/mls/policy';
 import { entryOf, roleOf } from '@roost/mls/room';
 import { type Core, ownClient } from './core.ts';
 import { peerArrived } from './friends.ts';
-import { isTransient, type Outcome } from './lanes.ts';
 import type { Turn } from './ledger.ts';
 import { type DeclaredLeaf, memberOf } from './links.ts';
 import { type ClientState, leavesOf } from './mls.ts';
 import { end } from './standing.ts';
-import { type Group, groups, type Member, states } from './state.ts';
-import { forgedLeaves, leavingLeaves, tidyNow } from './tidy.ts';
+import { type Group, groups, type Member } from './state.ts';
+import { forgedLeaves, leavingLeaves, recheckSoon } from './tidy.ts';
 import { openTitle, roomOf } from './titles.ts';
 
 /** A step of a group from one epoch to the next. */
@@ -57,7 +55,7 @@ function formerAfter(group: Group, members: readonly Member[]): readonly Member[
 const FORMER_MAX = 64;
 
 /** The members of a tree: known leaves stay who they are, new ones have to prove it. */
-function membersAfter(
+export function membersAfter(
   core: Core,
   group: Pick<Group, 'keys' | 'members'>,
   state: ClientState,
@@ -103,9 +101,13 @@ function tellChanges(core: Core, turn: Turn, { before, after, by, step }: Change
   if (before.title !== after.title && before.standing === 'active') {
     core.news.put(turn, { kind: 'title', chat: lane, title: after.title, by });
   }
-  if (forgedLeaves(after).length > forgedLeaves(before).length) {
-    core.lanes.submit(turn, lane, { kind: 'recheck' });
-  }
+  const [was, is] = [before, after].map(doubts) as [number, number];
+  if (is > was) recheckSoon(core, turn, lane);
+}
+
+function doubts(group: Group): number {
+  const unjudged = group.members.filter((each) => each.unjudged !== undefined);
+  return forgedLeaves(group).length + unjudged.length;
 }
 
 /** Tells of those who have another role, and of another policy. */
@@ -140,54 +142,6 @@ function bannedAfter(group: Group, after: ClientState): Group['banned'] {
 
 function isBanned(state: ClientState, { participant }: Member): boolean {
   return entryOf(roomOf(state), participant) === 'banned';
-}
-
-/**
- * Leaves that seem forged may be signed for by a key that is newer than those we knew. What still
- * seems so is told, and removed by whoever may.
- */
-export async function performRecheck(core: Core, lane: string, key: string): Promise<Outcome> {
-  await refreshForged(core, lane);
-  await core.ledger.turn((turn) => {
-    core.lanes.finish(turn, key);
-    const [group, state] = [turn.get(groups, lane), turn.get(states, lane)];
-    if (group === undefined || state === undefined) return;
-    const next = { ...group, members: judgedAgain(core, group, state) };
-    turn.put(groups, lane, next);
-    for (const [user, { identity }] of usersOf(next)) {
-      if (usersOf(group).has(user) || identity === undefined) continue;
-      core.news.put(turn, { kind: 'added', chat: lane, name: identity.userName, by: '' });
-    }
-    if (forgedLeaves(next).length === 0) return;
-    core.news.put(turn, { kind: 'forged', chat: lane });
-    tidyNow(core, turn, lane);
-  });
-  return 'on';
-}
-
-/** Gets what the leaves that seem forged are to be judged by; throws where it can be had later. */
-async function refreshForged(core: Core, lane: string): Promise<void> {
-  const [group, state] = [core.ledger.get(groups, lane), core.ledger.get(states, lane)];
-  if (group === undefined || state === undefined) return;
-  try {
-    await core.trust.judge(() => {
-      const members = judgedAgain(core, group, state);
-      if (forgedLeaves({ ...group, members }).length === 0) return;
-      throw new Failure('UNAUTHENTICATED', 'somebody in a group is not who they say they are');
-    });
-  } catch (error) {
-    if (!(error instanceof Failure) || isTransient(error)) throw error;
-  }
-}
-
-/** The members of a group; those who did not prove it before get another chance. */
-function judgedAgain(core: Core, group: Group, state: ClientState): Member[] {
-  const known = group.members.filter(({ identity }) => identity !== undefined);
-  const declared = new Map<string, DeclaredLeaf>();
-  for (const { signatureKey, addedLeaf } of group.members) {
-    if (addedLeaf.length > 0) declared.set(toHex(signatureKey), decodeAddedLeaf(addedLeaf));
-  }
-  return membersAfter(core, { ...group, members: known }, state, declared);
 }
 
 /** Everybody who is in a group by a leaf that proves it, each once. */

@@ -53,6 +53,11 @@ export type ClientEvent =
   | { readonly kind: 'returned'; readonly chat: string }
   /** A member is not who it says; nothing is sent until it is removed. */
   | { readonly kind: 'forged'; readonly chat: string }
+  /**
+   * A member is of a homeserver that ours does not speak with, so that nobody can tell who it is: what is written
+   * there waits until it can be told, or until the member has left.
+   */
+  | { readonly kind: 'unjudged'; readonly chat: string; readonly domain: string }
   /** A group that somebody added us to was refused. */
   | { readonly kind: 'group-refused'; readonly sentence: string }
   /** So many messages were lost on their way, of any group. */

@@ -49,7 +49,6 @@ export async function performAtOdds(
       });
       return 'on';
     case 'catch-up':
-    case 'recheck':
       await core.ledger.turn((turn) => core.lanes.finish(turn, key));
       return 'on';
     default:

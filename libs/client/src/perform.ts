@@ -13,17 +13,19 @@ import type { Outcome, Refusal } from './lanes.ts';
 import type { Turn } from './ledger.ts';
 import { performDisband } from './disband.ts';
 import { catchUp, performDelete, performLeave, performRelease } from './leave.ts';
-import { performRecheck, usersOf } from './members.ts';
+import { usersOf } from './members.ts';
 import { performAtOdds } from './odds.ts';
+import { performHandles } from './perform-handles.ts';
 import { performSetting, performTokens } from './perform-settings.ts';
 import { performPush } from './push.ts';
+import { performRecheck } from './recheck.ts';
 import { performEnter, performPublish } from './public.ts';
 import { performResync } from './resync.ts';
 import { dropPending, end, markBehind } from './standing.ts';
 import { leafSigner } from './signers.ts';
 import { contacts, type Group, groups, joinings, pendingCommits, states } from './state.ts';
 import { type Task, tasks } from './task.ts';
-import { forgedLeaves } from './tidy.ts';
+import { forgedLeaves, recheckLane, unjudgedDomains } from './tidy.ts';
 
 /** Makes one try at the first task of a lane, after what comes before any task. */
 export async function perform(core: Core, lane: string, key: string, task: Task): Promise<Outcome> {
@@ -74,12 +76,14 @@ export async function perform(core: Core, lane: string, key: string, task: Task)
     case 'release':
       return performRelease(core, key, task);
     case 'recheck':
-      return performRecheck(core, lane, key);
+      return performRecheck(core, key, task);
     case 'notify':
     case 'silence':
       return performSetting(core, key, task);
     case 'tokens':
       return performTokens(core, key);
+    case 'handles':
+      return performHandles(core, key);
     case 'push':
       return performPush(core, key);
     case 'catch-up':
@@ -96,10 +100,10 @@ async function performSend(core: Core, lane: string, key: string, task: Send): P
   const group = ledger.get(groups, lane);
   if (group === undefined || group.standing === 'gone' || group.isLeaving) throw noGroup();
   if (isWaiting(group)) {
-    if (group.standing !== 'active' || forgedLeaves(group).length === 0) return 'blocked';
+    if (group.standing !== 'active' || !isDoubted(group)) return 'blocked';
     // What would put somebody out waits behind us.
     const isTidied = await ledger.turn(async (turn) => await commitTidying(core, turn, group));
-    return isTidied ? 'on' : 'blocked';
+    return isTidied ? 'on' : letPass(core, lane, key);
   }
   if (task.sealed === undefined) {
     await ledger.turn((turn) => seal(core, turn, group, { key, task }));
@@ -133,10 +137,25 @@ async function performSend(core: Core, lane: string, key: string, task: Send): P
  */
 const STALE: ReadonlySet<string> = new Set(['EPOCH_TOO_OLD', 'EPOCH_UNKNOWN', 'GROUP_UNKNOWN']);
 
-/** Whether there is nobody to read a message yet, or somebody who must not. */
+/** Whether there is nobody to read a message yet, or somebody who must not, or of whom nobody can tell. */
 function isWaiting(group: Group): boolean {
   const isAlone = group.kind === 'dm' && usersOf(group).size < 2;
-  return group.standing === 'creating' || isAlone || forgedLeaves(group).length > 0;
+  return group.standing === 'creating' || isAlone || isDoubted(group);
+}
+
+function isDoubted(group: Group): boolean {
+  return forgedLeaves(group).length > 0 || unjudgedDomains(group).length > 0;
+}
+
+/** A message that waits for somebody to be judged, or to go, keeps nothing else waiting: we may want to leave. */
+async function letPass(core: Core, lane: string, key: string): Promise<Outcome> {
+  core.lanes.hurryOn(recheckLane(lane));
+  return core.ledger.turn((turn) => {
+    const isAllSaid = turn.list(tasks, `${lane}/`).every(([, { kind }]) => kind === 'send');
+    if (isAllSaid) return 'blocked';
+    core.lanes.move(turn, key, lane);
+    return 'on';
+  });
 }
 
 async function seal(
@@ -200,6 +219,7 @@ const QUIET: ReadonlySet<Task['kind']> = new Set([
   'notify',
   'silence',
   'tokens',
+  'handles',
   'push',
 ]);
 

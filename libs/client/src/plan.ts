@@ -64,6 +64,11 @@ export function planOf(
     case 'unban':
     case 'role':
       return planRole(core, group, state, change);
+    case 'hand-over': {
+      const { participant } = change;
+      if (!group.members.some((each) => each.participant === participant)) return undefined;
+      return planRoom(core, group, state, withRole(roomOf(state), participant, 'owner'));
+    }
     case 'title': {
       if (group.title === change.title) return undefined;
       const sealedTitle = sealTitle(core.crypto, group.keys, group.id, change.title);

@@ -8,8 +8,8 @@ import { tasks } from './task.ts';
 
 /**
  * A homeserver that was restored from a backup knows nothing of what we did since. Its hub has groups at
- * epochs that we have left, where others may have gone another way since; its QS has friendship tokens of
- * then, and queues that go on far behind what they gave out.
+ * epochs that we have left, where others may have gone another way since; its QS has friendship tokens
+ * and handles of then, and queues that go on far behind what they gave out.
  */
 
 /** No queue gives out so many while nobody reads. */
@@ -25,8 +25,10 @@ export function afterRestore(core: Core, turn: Turn): void {
     const last = group.commits?.at(-1);
     if (last !== undefined) suspect(core, turn, lane, last.epoch);
   }
-  const isPlanned = turn.list(tasks, `${SETTINGS_LANE}/`).some(([, { kind }]) => kind === 'tokens');
-  if (!isPlanned) core.lanes.submit(turn, SETTINGS_LANE, { kind: 'tokens' });
+  const planned = new Set(turn.list(tasks, `${SETTINGS_LANE}/`).map(([, { kind }]) => kind));
+  for (const kind of ['handles', 'tokens'] as const) {
+    if (!planned.has(kind)) core.lanes.submit(turn, SETTINGS_LANE, { kind });
+  }
 }
 
 /** The hub may have another commit of this epoch than ours: its log tells. */

@@ -14,6 +14,7 @@ import { reportBadCommit } from './report.ts';
 import { leafSigner } from './signers.ts';
 import { dropPending, end } from './standing.ts';
 import { type Group, groups, nextStates, pendingCommits, states } from './state.ts';
+import { recheckSoon, unjudgedDomains } from './tidy.ts';
 
 /**
  * Comes back into a group whose log does not lead from our epoch to the hub's: it was too long ago,
@@ -133,6 +134,7 @@ async function comeBack(
     const now = turn.get(groups, lane);
     if (now?.lost === undefined) return;
     turn.put(groups, lane, { ...now, members });
+    if (unjudgedDomains({ members }).length > 0) recheckSoon(core, turn, lane);
     const { commit, groupInfo } = made;
     turn.put(pendingCommits, lane, { commit, groupInfo, joiners: [], isResync: true });
     turn.put(nextStates, lane, made.next);

@@ -15,6 +15,11 @@ export function markBehind(core: Core, turn: Turn, lane: string): void {
   else core.lanes.submit(turn, lane, { kind: 'catch-up' });
 }
 
+/** Events may be missing in any group: each reads its log before it goes on. */
+export function behind(core: Core, turn: Turn): void {
+  for (const [lane] of turn.list(groups)) markBehind(core, turn, lane);
+}
+
 /** Forgets a commit of ours that lost; its task makes another. */
 export function dropPending(turn: Turn, lane: string): void {
   turn.delete(pendingCommits, lane);

@@ -208,15 +208,19 @@ export interface Founding {
   readonly users: readonly string[];
 }
 
-/** A leaf of a group and who is behind it. */
+/**
+ * A leaf of a group and who is behind it: known by its identity; unjudged, where nobody tells by what; or, with
+ * neither, forged.
+ */
 export interface Member {
   readonly leafIndex: number;
   readonly signatureKey: Uint8Array;
   /** AddedLeaf: its participant id and its wrapped link key. */
   readonly addedLeaf: Uint8Array;
   readonly participant: ParticipantId;
-  /** `undefined` where its identity link does not verify. */
   readonly identity?: MemberIdentity | undefined;
+  /** The domain that it says it is of, whose keys cannot be had to judge it. */
+  readonly unjudged?: Domain | undefined;
 }
 
 export interface MemberIdentity {

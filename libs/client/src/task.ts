@@ -43,8 +43,8 @@ export type Task =
   | { readonly kind: 'open'; readonly sections: readonly Section[]; readonly sinceMs: number }
   /** The log is read before any task; this one is for lanes that have no other. */
   | { readonly kind: 'catch-up' }
-  /** Judges leaves that seem forged again, by fresh keys of their domain. */
-  | { readonly kind: 'recheck' }
+  /** Judges members who did not prove who they are again, by fresh keys of their domain. */
+  | { readonly kind: 'recheck'; readonly chat: string; readonly isTold?: boolean }
   | { readonly kind: 'release'; readonly handle: Uint8Array; readonly isSilenced: boolean }
   /** Tells the QS what is set for a chat; `moved` is the handle that it gets for that. */
   | {
@@ -54,6 +54,8 @@ export type Task =
     }
   /** Tells the QS which tokens open our KeyPackages. */
   | { readonly kind: 'tokens' }
+  /** Tells a QS that was restored from a backup where our groups deliver to. */
+  | { readonly kind: 'handles' }
   /** Tells the QS where pushes go; handles that come once it is under way need another. */
   | { readonly kind: 'push'; readonly isUnderWay?: boolean };
 
@@ -63,6 +65,8 @@ export type Change =
   | { readonly kind: 'remove'; readonly user: UserId }
   | { readonly kind: 'title'; readonly title: string }
   | { readonly kind: 'role'; readonly user: UserId; readonly role: Role }
+  /** Makes somebody the owner in our stead, whether or not we can name them. */
+  | { readonly kind: 'hand-over'; readonly participant: ParticipantId }
   /** Takes somebody out, with all its clients, and keeps it out. */
   | { readonly kind: 'ban'; readonly user: UserId }
   | { readonly kind: 'unban'; readonly participant: ParticipantId }

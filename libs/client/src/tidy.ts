@@ -1,4 +1,5 @@
 import { toHex } from '@roost/core/bytes';
+import type { Domain } from '@roost/core/ids';
 import { sleep } from '@roost/core/time';
 import { type Core, fraction } from './core.ts';
 import type { Turn } from './ledger.ts';
@@ -54,13 +55,37 @@ export function isUnsettled(state: ClientState): boolean {
 
 /**
  * Leaves that are not who they say, by their index, and those of members who left and are there again: a hub that was
- * restored has them still.
+ * restored has them still. Whom nobody can judge is not among them.
  */
-export function forgedLeaves({ members, former = [] }: Group): number[] {
+export function forgedLeaves({
+  members,
+  former = [],
+}: Pick<Group, 'members' | 'former'>): number[] {
   const left = new Set(former.map(({ signatureKey }) => toHex(signatureKey)));
-  return members.flatMap(({ identity, leafIndex, signatureKey }) =>
-    identity === undefined || left.has(toHex(signatureKey)) ? [leafIndex] : [],
-  );
+  return members.flatMap(({ identity, unjudged, leafIndex, signatureKey }) => {
+    const isForged = identity === undefined && unjudged === undefined;
+    return isForged || left.has(toHex(signatureKey)) ? [leafIndex] : [];
+  });
+}
+
+/** The domains whose keys would tell who the members are whom nobody can judge. */
+export function unjudgedDomains({ members }: Pick<Group, 'members'>): Domain[] {
+  return [...new Set(members.flatMap(({ unjudged }) => unjudged ?? []))];
+}
+
+/** The lane in which the members of a group are judged again: what is for the group does not wait for that. */
+export function recheckLane(chat: string): string {
+  return `recheck/${chat}`;
+}
+
+/** Judges those who did not prove who they are again, and tells of them once. */
+export function recheckSoon(core: Pick<Core, 'lanes'>, turn: Turn, chat: string): void {
+  const lane = recheckLane(chat);
+  const task = { kind: 'recheck' as const, chat };
+  const [waiting] = turn.list(tasks, `${lane}/`);
+  if (waiting === undefined) return void core.lanes.submit(turn, lane, task);
+  turn.put(tasks, waiting[0], task);
+  turn.after(() => core.lanes.hurryOn(lane));
 }
 
 /** The leaves that want to go, by their own proposals. */

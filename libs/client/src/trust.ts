@@ -4,7 +4,7 @@ import { Failure } from '@roost/core/failure';
 import { type Domain, printUserName } from '@roost/core/ids';
 import { type Clock, HOUR_MS, MINUTE_MS } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
-import { type Authority, readAuthority } from '@roost/identity/authority';
+import { type Authority, readAuthority, UnknownIssuer } from '@roost/identity/authority';
 import { readClientCredential } from '@roost/identity/credentials';
 import { verifyClientAndName } from '@roost/identity/leaf';
 import type { Services } from './calls.ts';
@@ -40,6 +40,8 @@ export class Trust {
   readonly #parts: TrustParts;
   readonly #read = new Map<Domain, Authority>();
   readonly #fetching = new Map<Domain, Promise<void>>();
+  /** When each said last by what its credentials are judged, whether we took it or not. */
+  readonly #answeredMs = new Map<Domain, number>();
   /** Whose keys were missing, or did not fit, since the last look. */
   #doubted = new Set<Domain>();
 
@@ -136,6 +138,13 @@ export class Trust {
     }
   }
 
+  /** Whether a domain said just now by what its credentials are judged: what does not fit that is forged. */
+  hasAnswered(domain: Domain): boolean {
+    const { ledger, clock } = this.#parts;
+    const fetchedMs = ledger.get(trusts, domain)?.fetchedMs ?? 0;
+    return clock.now() - Math.max(fetchedMs, this.#answeredMs.get(domain) ?? 0) < MINUTE_MS;
+  }
+
   /** The intermediate of our own homeserver of this hash, in force. */
   issuer(hash: Uint8Array) {
     const { intermediates, revoked } = this.#authority(this.domain);
@@ -186,7 +195,7 @@ export class Trust {
     const { ledger, crypto } = this.#parts;
     const record = ledger.get(trusts, domain);
     if (record === undefined) {
-      throw new Failure('UNAUTHENTICATED', `nothing is known of the domain ${domain}`);
+      throw new UnknownIssuer(domain, `nothing is known of the domain ${domain}`);
     }
     const authority = readAuthority(crypto, domain, record);
     this.#read.set(domain, authority);
@@ -200,6 +209,7 @@ export class Trust {
       // People are judged without the hub of their homeserver.
       domain === this.domain ? services.delivery.getExternalSender({}) : undefined,
     ]);
+    this.#answeredMs.set(domain, clock.now());
     const externalSender = sender?.externalSender ?? ledger.get(trusts, domain)?.externalSender;
     const fresh: TrustRecord = {
       ...{ roots, intermediates, revoked, externalSender: externalSender ?? NOT_ASKED },

@@ -22,7 +22,8 @@ export interface AuditRow {
 export interface AuditFlaw {
   readonly chain: string;
   readonly position: bigint;
-  readonly what: 'hash' | 'gap' | 'envelope' | 'key' | 'signature';
+  /** `head` and `end`: another row, or none, where a head that was kept elsewhere tells of one. */
+  readonly what: 'hash' | 'gap' | 'envelope' | 'key' | 'signature' | 'head' | 'end';
 }
 
 /** The hash before a chain's first row. */

@@ -53,6 +53,16 @@ export interface Authority {
   readonly revoked: ReadonlySet<string>;
 }
 
+/** Nothing is known by which a credential of a domain could be judged: it may be forged or not. */
+export class UnknownIssuer extends Failure {
+  readonly domain: Domain;
+
+  constructor(domain: Domain, message: string) {
+    super('UNAUTHENTICATED', message);
+    this.domain = domain;
+  }
+}
+
 const ROOT_LABEL = 'AsRoot';
 const INTERMEDIATE_LABEL = 'AsIntermediate';
 const SELF_LABEL = 'AsIntermediateSelf';

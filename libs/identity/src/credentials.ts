@@ -17,7 +17,13 @@ import { decodeAll, encode } from '@roost/core/tls';
 import type { Crypto, KeyPair } from '@roost/crypto/crypto';
 import { signWithLabel, verifyWithLabel } from '@roost/crypto/labelled';
 
-import { type AsIntermediate, type Authority, type Issuer, withinIssuer } from './authority.ts';
+import {
+  type AsIntermediate,
+  type Authority,
+  type Issuer,
+  UnknownIssuer,
+  withinIssuer,
+} from './authority.ts';
 import {
   HASH_BYTES,
   KEY_BYTES,
@@ -214,7 +220,9 @@ function readBindingPayload(payload: Uint8Array, home: Domain) {
 
 function issuerOf(authority: Authority, hash: Uint8Array, validity: Validity): AsIntermediate {
   const issuer = authority.intermediates.get(toHex(hash));
-  if (issuer === undefined) throw forged('its issuer is unknown');
+  if (issuer === undefined) {
+    throw new UnknownIssuer(authority.domain, 'credential: its issuer is unknown');
+  }
   if (validity.notBefore < issuer.notBefore || validity.notAfter > issuer.notAfter) {
     throw forged('it is valid outside the time of its issuer');
   }

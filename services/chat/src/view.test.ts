@@ -81,6 +81,14 @@ const noted: readonly (readonly [event: ClientEvent, line: string])[] = [
   ],
   [{ kind: 'peer-back', domain: 'b.example' }, '* b.example answers again'],
   [
+    { kind: 'forged', chat: 'g' },
+    '* somebody in Trip is not who they say; nothing is sent until they are removed',
+  ],
+  [
+    { kind: 'unjudged', chat: 'g', domain: 'c.example' },
+    '* your homeserver does not speak with c.example: what you write in Trip waits until it does, or until its people have left',
+  ],
+  [
     { kind: 'failed', chat: 'd', sentence: 'too long', text: 'hello' },
     '* not sent to bob: hello (too long)',
   ],
@@ -124,6 +132,12 @@ test('members are listed with what they are', () => {
     scene,
   );
   expect(line).toBe('* in Trip: alice (you, owner), bob, carol (moderator)');
+});
+
+test('whom nobody can judge is not called a liar', () => {
+  const nobody = { name: '', role: 'ordinary', isOwner: false, isSelf: false } as const;
+  const line = membersLine('Trip', [nobody, { ...nobody, unjudged: 'c.example' }], scene);
+  expect(line).toBe('* in Trip: somebody of c.example, somebody who is not who they say');
 });
 
 test('what is unsent is named', () => {

@@ -111,6 +111,8 @@ function sentenceOf(event: Noted, scene: Scene, who: (name: string) => string): 
       return `you were away too long or a change did not fit: some messages in ${scene.label(event.chat)} are lost to you`;
     case 'forged':
       return `somebody in ${scene.label(event.chat)} is not who they say; nothing is sent until they are removed`;
+    case 'unjudged':
+      return `your homeserver does not speak with ${event.domain}: what you write in ${scene.label(event.chat)} waits until it does, or until its people have left`;
     case 'group-refused':
       return event.sentence;
     case 'lost':
@@ -150,9 +152,10 @@ export function membersLine(
   { domain }: Scene,
 ): string {
   const names = members
-    .map(({ name, role, isSelf }) => {
+    .map(({ name, unjudged, role, isSelf }) => {
       const marks = [...(isSelf ? ['you'] : []), ...(role === 'ordinary' ? [] : [role])];
-      const shown = name === '' ? 'somebody who is not who they say' : shortName(name, domain);
+      const nobody = unjudged === undefined ? 'who is not who they say' : `of ${unjudged}`;
+      const shown = name === '' ? `somebody ${nobody}` : shortName(name, domain);
       return marks.length === 0 ? shown : `${shown} (${marks.join(', ')})`;
     })
     .toSorted();

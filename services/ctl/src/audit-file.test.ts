@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
-import { utf8 } from '@roost/core/bytes';
+import { toHex, utf8 } from '@roost/core/bytes';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { auditHash, FIRST_HASH } from '@roost/federation/audit';
 import { signEnvelope } from '@roost/federation/envelope';
@@ -43,11 +43,11 @@ const readAudit = async ({ position }: ReadAuditRequest) => {
   return { rows: left.slice(0, 3), keys, anchors, hasMore: left.length > 3 };
 };
 
-async function exported(name: string): Promise<string> {
+async function exported(name: string, ...more: string[]): Promise<string> {
   const gateway = answering(FederationAdminServiceDefinition, { readAudit });
   await using operator = await operatorOf([gateway]);
   const file = join(folder, name);
-  const { output } = await operator.roostctl('audit', 'export', '--out', file);
+  const { output } = await operator.roostctl('audit', 'export', '--out', file, ...more);
   expect(output).toBe(`5 rows in ${file}\n`);
   await expect(operator.roostctl('audit', 'export', '--out', file)).rejects.toThrow('EEXIST');
   return file;
@@ -90,4 +90,54 @@ test('which row was changed or taken out is said, and a file that was cut is non
   await expect(verify(lines.slice(1))).rejects.toThrow(/line 1: it does not begin with its header/);
   await expect(verify([...lines, lines[1] ?? ''])).rejects.toThrow('something follows the end');
   await expect(verify(lines.with(2, '{'))).rejects.toThrow(/line 3: it is no line/);
+});
+
+test('by the head of an export before it shows what was deleted at the end since, or chained anew', async () => {
+  const head = join(folder, 'head.json');
+  const file = await exported('with-head', '--head', head);
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+  const isRow = (line: string): boolean => line.includes('"kind":"row"');
+  const judged = async (left: readonly object[]) => {
+    const others = lines.slice(0, -1).filter((line) => !isRow(line));
+    const end = { kind: 'end', rows: left.length };
+    const all = [...others, ...[...left, end].map((value) => JSON.stringify(value))];
+    writeFileSync(file, `${all.join('\n')}\n`);
+    const { output, status } = await roostctl('--json', 'audit', 'verify', file, '--head', head);
+    const { flaws } = JSON.parse(output) as { flaws: { position: number; what: string }[] };
+    return [status, ...flaws.map(({ position, what }) => `${position} ${what}`)];
+  };
+  const written = (row: AuditRow, hash = row.hash) => ({
+    ...{ kind: 'row', chain: toHex(chain), position: Number(row.position), hash: toHex(hash) },
+    acceptedAtMs: Number(row.acceptedAtMs),
+    envelope: Buffer.from(row.envelope).toString('base64'),
+  });
+  const left = rows.slice(2).map((row) => written(row));
+  expect(await judged(left)).toEqual([0]);
+  expect(await judged(left.slice(0, -1))).toEqual([1, '7 end']);
+  expect(await judged([])).toEqual([1, '7 end']);
+
+  // Row 6 is taken out, and what follows it chained anew: by itself the file is as good as any.
+  const [fifth, last] = [rows[4], rows[6]];
+  if (fifth === undefined || last === undefined) throw new Error('there are seven rows');
+  const moved = { ...last, position: 6n, acceptedAtMs: Number(last.acceptedAtMs) };
+  const anew = written({ ...last, position: 6n }, auditHash(crypto, fifth.hash, moved));
+  expect(await judged([...left.slice(0, 3), anew])).toEqual([1, '7 end']);
+  const other = { ...moved, position: 7n, acceptedAtMs: moved.acceptedAtMs + 1 };
+  const another = written(
+    { ...last, acceptedAtMs: BigInt(other.acceptedAtMs) },
+    auditHash(crypto, rows[5]?.hash ?? FIRST_HASH, other),
+  );
+  expect(await judged([...left.slice(0, 4), another])).toEqual([1, '7 head']);
+
+  // All of it is gone by age where what is left is younger.
+  const young = { ...moved, chain: crypto.random(16), position: 1n };
+  const younger = { ...young, acceptedAtMs: moved.acceptedAtMs + 1_000 };
+  const hash = auditHash(crypto, FIRST_HASH, younger);
+  const row = { ...written(last, hash), chain: toHex(younger.chain), position: 1 };
+  expect(await judged([{ ...row, acceptedAtMs: younger.acceptedAtMs }])).toEqual([0]);
+
+  writeFileSync(head, '{}');
+  const verifying = roostctl('audit', 'verify', file, '--head', head);
+  await expect(verifying).rejects.toThrow('it is not what "audit export --head" wrote');
+  await expect(exported('once-more', '--head', head)).rejects.toThrow('EEXIST');
 });

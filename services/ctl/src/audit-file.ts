@@ -9,6 +9,7 @@ import { type AuditFlaw, type AuditRow, checkAudit } from '@roost/federation/aud
 import { keyIdOf, type TrustedKey } from '@roost/federation/keys';
 import type { ReadAuditResponse } from '@roost/proto/roost/federation/v1/admin';
 import { z } from 'zod';
+import { HeadReader } from './audit-head.ts';
 
 /**
  * The record of accepted envelopes in a file, a JSON value a line: a header; for each page its keys, its
@@ -44,8 +45,12 @@ export interface Verdict {
   readonly flaws: readonly AuditFlaw[];
 }
 
-/** Checks a file with nothing but itself; throws a sentence where it is none of these, or was cut. */
-export function verifyFile(crypto: Crypto, path: string): Verdict {
+/**
+ * Checks a file with nothing but itself, and a head of before where there is one; throws a sentence where it
+ * is none of these, or was cut.
+ */
+export function verifyFile(crypto: Crypto, path: string, headPath?: string): Verdict {
+  const head = headPath === undefined ? undefined : new HeadReader(headPath);
   const known = new Map<string, TrustedKey[]>();
   const anchors = new Map<string, Uint8Array>();
   let told: number | undefined;
@@ -58,7 +63,10 @@ export function verifyFile(crypto: Crypto, path: string): Verdict {
       if (value.kind === 'key') noteKey(crypto, known, value);
       if (value.kind === 'anchor') anchors.set(value.chain, bytesOf(value.hash));
       if (value.kind === 'end') told = value.rows;
-      if (value.kind === 'row') yield rowOf(value);
+      if (value.kind !== 'row') continue;
+      const row = rowOf(value);
+      head?.see(row);
+      yield row;
     }
   };
   const verdict = checkAudit(crypto, read(), (source: Domain) => known.get(source) ?? [], anchors);
@@ -67,7 +75,7 @@ export function verifyFile(crypto: Crypto, path: string): Verdict {
       `${path} was cut: ${told === undefined ? 'its last line is missing' : `it tells of ${told} rows and has ${verdict.checked}`}; export it again`,
     );
   }
-  return verdict;
+  return { ...verdict, flaws: [...verdict.flaws, ...(head?.flaws() ?? [])] };
 }
 
 function noteKey(

@@ -1,7 +1,7 @@
 import { equal } from '@roost/core/bytes';
 import { Failure } from '@roost/core/failure';
 import type { Domain } from '@roost/core/ids';
-import { type Clock, MINUTE_MS, sleep } from '@roost/core/time';
+import { SECOND_MS } from '@roost/core/time';
 import type { Crypto } from '@roost/crypto/crypto';
 import {
   cacheMs,
@@ -14,10 +14,9 @@ import {
 import { nameOf, type TrustedKey } from '@roost/federation/keys';
 import { extendTrust } from '@roost/federation/trust';
 import { commonVersion, type VersionRange } from '@roost/federation/versions';
-import type { Database } from '@roost/postgres/database';
-import { PeerUnreachable } from './discovery/unreachable.ts';
-import type { FederationEvents } from './events.ts';
+import { Searches, type SearchesPorts } from './searches.ts';
 import * as store from './store/peers.ts';
+import { forgetTrouble } from './store/searches.ts';
 
 /** A homeserver as we know it. */
 export interface Peer {
@@ -29,26 +28,23 @@ export interface Peer {
   readonly firstMetMs: number;
 }
 
-export interface PeersPorts {
-  readonly database: Database;
+export interface PeersPorts extends Pick<
+  SearchesPorts,
+  'database' | 'clock' | 'events' | 'fetchDocument'
+> {
   readonly crypto: Crypto;
-  readonly clock: Clock;
   readonly home: Domain;
   readonly protocol: VersionRange;
-  /** Fetches the document that a domain publishes. */
-  readonly fetchDocument: (domain: Domain) => Promise<Uint8Array>;
-  readonly events: Pick<FederationEvents, 'searched'>;
+  /** How long somebody waits for one that is looked for. */
+  readonly patienceMs?: number | undefined;
 }
 
-/** So often at most a domain is looked for, by all replicas together, whoever makes us. */
-const SEARCH_EVERY_MS = MINUTE_MS;
-/** So many at once: whoever makes up names waits for the others who do. */
-const SEARCHES_MAX = 16;
+/** Twice as long is more than a look may take: the second who asks hears how it went. */
+const PATIENCE_MS = 8 * SECOND_MS;
+/** Where what is known holds still. */
+const REFRESH_PATIENCE_MS = 2 * SECOND_MS;
 /** Directories that are kept decoded. */
 const DECODED_MAX = 512;
-/** How long another replica's look may take. */
-const OTHERS_MS = 100;
-const OTHERS_TRIES = 60;
 
 /**
  * The homeservers that were met: their directories, kept as long as those are relied on, and the keys that
@@ -56,7 +52,8 @@ const OTHERS_TRIES = 60;
  */
 export class Peers {
   readonly #ports: PeersPorts;
-  readonly #searches = new Map<Domain, Promise<store.StoredPeer>>();
+  readonly #searches: Searches;
+  readonly #patienceMs: number;
   readonly #decoded = new Map<
     Domain,
     { readonly contentHash: Uint8Array; readonly directory: Directory }
@@ -64,6 +61,13 @@ export class Peers {
 
   constructor(ports: PeersPorts) {
     this.#ports = ports;
+    this.#patienceMs = ports.patienceMs ?? PATIENCE_MS;
+    this.#searches = new Searches({
+      ...ports,
+      keep: async (domain, document) =>
+        await this.#keep(domain, readDirectory(ports.crypto, parseDirectory(document))),
+      findKept: async (domain) => await store.findPeer(ports.database, domain),
+    });
   }
 
   /** A peer to speak with; `FEDERATION_DENIED` where no version is common, `UNAVAILABLE` where it is not found. */
@@ -71,12 +75,13 @@ export class Peers {
     const { database, clock } = this.#ports;
     const [kept, nowMs] = [await store.findPeer(database, domain), clock.now()];
     if (kept === undefined || nowMs >= kept.reliedUntilMs) {
-      return this.#peerOf(domain, await this.#searchOrWait(domain, nowMs));
+      return this.#peerOf(domain, await this.#searches.findAnywhere(domain, this.#patienceMs));
     }
     // Looked for again while there is time: a well-known address may be away for a while.
     const half = kept.readAtMs + (kept.reliedUntilMs - kept.readAtMs) / 2;
     if (nowMs < half) return this.#peerOf(domain, kept);
-    const found = await this.#search(domain).catch((error: unknown) => {
+    const patienceMs = Math.min(REFRESH_PATIENCE_MS, this.#patienceMs);
+    const found = await this.#searches.find(domain, patienceMs).catch((error: unknown) => {
       if (error instanceof Failure) return kept;
       throw error;
     });
@@ -92,7 +97,7 @@ export class Peers {
     const peer = await this.find(domain);
     if (peer.keys.some((key) => equal(key.keyId, keyId)) && isEnough(peer)) return peer;
     try {
-      return this.#peerOf(domain, await this.#search(domain));
+      return this.#peerOf(domain, await this.#searches.find(domain, this.#patienceMs));
     } catch (error) {
       // It was looked for a moment ago, or is not what it should be: what is known counts.
       if (error instanceof Failure) return peer;
@@ -119,69 +124,19 @@ export class Peers {
       await store.revokePeerKeys(tx, domain, clock.now());
       await store.putPeer(tx, domain, this.#storedOf(signed, trust, kept));
     });
-    await store.noteSearch(database, domain, '');
+    await forgetTrouble(database, domain);
   }
 
   /** Believes a directory that was fetched, where it follows from what was known. */
   async believe(domain: Domain, signed: SignedDirectory): Promise<store.StoredPeer['trust']> {
     const { trust } = await this.#keep(domain, signed);
-    await store.noteSearch(this.#ports.database, domain, '');
+    await forgetTrouble(this.#ports.database, domain);
     return trust;
   }
 
-  /** Where another replica looks for it right now, what that finds is ours too. */
-  async #searchOrWait(domain: Domain, nowMs: number): Promise<store.StoredPeer> {
-    try {
-      return await this.#search(domain);
-    } catch (error) {
-      if (!(error instanceof LookedForElsewhere)) throw error;
-      for (let tries = 0; tries < OTHERS_TRIES; tries++) {
-        const found = await store.findPeer(this.#ports.database, domain);
-        if (found !== undefined && found.reliedUntilMs > nowMs) return found;
-        await sleep(OTHERS_MS);
-      }
-      throw error;
-    }
-  }
-
-  /** Those who ask for the same domain at once hear the same. */
-  async #search(domain: Domain): Promise<store.StoredPeer> {
-    const running = this.#searches.get(domain);
-    if (running !== undefined) return await running;
-    if (this.#searches.size >= SEARCHES_MAX) {
-      throw new Failure('RATE_LIMITED', 'too many homeservers are looked for', {
-        retryAfterMs: SEARCH_EVERY_MS,
-      });
-    }
-    const searching = this.#searchOnce(domain).finally(() => this.#searches.delete(domain));
-    this.#searches.set(domain, searching);
-    return await searching;
-  }
-
-  async #searchOnce(domain: Domain): Promise<store.StoredPeer> {
-    const { clock, crypto, database, events, fetchDocument } = this.#ports;
-    const nowMs = clock.now();
-    const claim = await store.claimSearch(database, domain, {
-      ...{ nowMs, sinceMs: nowMs - SEARCH_EVERY_MS },
-    });
-    if (!claim.isOurs) {
-      const { trouble } = claim;
-      if (trouble === '') throw new LookedForElsewhere(domain);
-      throw new Failure('UNAVAILABLE', trouble, { retryAfterMs: SEARCH_EVERY_MS });
-    }
-    try {
-      const document = await fetchDocument(domain);
-      const found = await this.#keep(domain, readDirectory(crypto, parseDirectory(document)));
-      await store.noteSearch(database, domain, '');
-      events.searched();
-      return found;
-    } catch (error) {
-      const trouble = error instanceof Failure ? readable(domain, error) : error;
-      events.searched(trouble);
-      if (!(trouble instanceof Failure)) throw trouble;
-      await store.noteSearch(database, domain, trouble.message);
-      throw trouble;
-    }
+  /** Ends what is looked for. */
+  async close(): Promise<void> {
+    await this.#searches.close();
   }
 
   async #keep(domain: Domain, signed: SignedDirectory): Promise<store.StoredPeer> {
@@ -229,18 +184,4 @@ export class Peers {
     if (this.#decoded.size > DECODED_MAX && eldest !== undefined) this.#decoded.delete(eldest);
     return read.directory;
   }
-}
-
-/** It was looked for a moment ago, and nothing was wrong until now. */
-class LookedForElsewhere extends Failure {
-  constructor(domain: Domain) {
-    const facts = { retryAfterMs: SEARCH_EVERY_MS };
-    super('UNAVAILABLE', `${domain} was looked for a moment ago`, facts);
-  }
-}
-
-/** Whatever is wrong with a document is a trouble of the peer's, not of whoever made us look. */
-function readable(domain: Domain, error: Failure): Failure {
-  if (error instanceof PeerUnreachable || error.reason === 'UNAVAILABLE') return error;
-  return new PeerUnreachable('document', `${domain}: ${error.message}`, error);
 }

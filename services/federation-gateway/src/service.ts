@@ -37,7 +37,7 @@ import { forgetDirectory } from './store/keys.ts';
 import { OwnKeys } from './own-keys.ts';
 import { Peers } from './peers.ts';
 import { Policy } from './policy.ts';
-import { forgetSearches } from './store/peers.ts';
+import { forgetSearches } from './store/searches.ts';
 import { pageOf } from './well-known.ts';
 
 export interface FederationConfig {
@@ -126,7 +126,8 @@ export async function openFederation(
   const reach = { allowed, resolve };
   const { protocol } = about;
   const published = { port: config.wellKnownPort, ca: trust.ca, ...reach };
-  const fetched = async (domain: Domain) => await fetchDocument(domain, published);
+  const fetched = async (domain: Domain, signal?: AbortSignal) =>
+    await fetchDocument(domain, { ...published, signal });
   const peers = new Peers({
     ...{ database, crypto, clock, home, protocol, events, fetchDocument: fetched },
   });
@@ -167,7 +168,7 @@ export async function openFederation(
       observed[Symbol.dispose]();
       await outbox.close();
       channels[Symbol.dispose]();
-      await Promise.all([working, ledger.close()]);
+      await Promise.all([working, ledger.close(), peers.close()]);
     },
   };
 }

@@ -17,17 +17,18 @@ export class Heard {
     this.#follow(client).catch(() => undefined);
   }
 
-  /** What was told, or will be within a minute. */
+  /** What was told, or will be soon. */
   async hears<Kind extends News['kind']>(
     kind: Kind,
     is: (event: Extract<News, { kind: Kind }>) => boolean,
+    patienceMs = STEP_MS,
   ): Promise<Extract<News, { kind: Kind }>> {
     const isIt = (event: News): event is Extract<News, { kind: Kind }> =>
       event.kind === kind && is(event as Extract<News, { kind: Kind }>);
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(
-      () => late.reject(new CannotStart(`nothing of the kind "${kind}" came within a minute`)),
-      STEP_MS,
+      () => late.reject(new CannotStart(nothing(kind, patienceMs))),
+      patienceMs,
     );
     try {
       for (;;) {
@@ -48,4 +49,8 @@ export class Heard {
       this.#wake = Promise.withResolvers();
     }
   }
+}
+
+function nothing(kind: string, patienceMs: number): string {
+  return `nothing of the kind "${kind}" came within ${patienceMs / 1_000} s`;
 }

@@ -5,6 +5,7 @@ import { shutdownSignal } from '@roost/service/shutdown';
 import { stayApart } from './apart.ts';
 import { readConfig } from './config.ts';
 import { load } from './load.ts';
+import { liveThroughRestore } from './restored.ts';
 import { tellStory } from './story.ts';
 
 const PATIENCE = { attemptMs: 2_000, settleMs: 30_000 };
@@ -24,8 +25,13 @@ await runMain(async () => {
   } else if (verb === 'apart' && addresses.length > 0) {
     await stayApart(addresses, PATIENCE);
     say(`as it should be, nobody can be reached of ${addresses.join(', ')}`);
+  } else if (verb === 'restored' && addresses.length === 1) {
+    const [told = ''] = addresses;
+    await liveThroughRestore({ config: readConfig(), told, say });
   } else {
-    throw new Misused('say story, load <pairs> <milliseconds>, or apart <host:port>…');
+    throw new Misused(
+      'say story, load <pairs> <milliseconds>, restored <folder>, or apart <host:port>…',
+    );
   }
 });
 

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openNodeClient, type NodeClient } from '@roost/client/node/open';
 import { AuthenticationAdminServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
-import { clientOf, connectPeer } from '@roost/rpc/client';
+import { clientOf, connectPeer, type Transport } from '@roost/rpc/client';
 import type { Home } from './config.ts';
 
 export interface Registering {
@@ -11,11 +11,13 @@ export interface Registering {
   readonly folder: string;
   readonly count: number;
   readonly report?: (error: unknown) => void;
+  /** What their calls go through. */
+  readonly around?: (way: Transport) => Transport;
 }
 
 /** Registers so many users whom nobody knows, with codes that are made for them where codes are asked for. */
 export async function registerUsers(registering: Registering): Promise<NodeClient[]> {
-  const { config, folder, count, report } = registering;
+  const { config, folder, count, report, around } = registering;
   const codes = await inviteCodes(config, count);
   const { address, name, ca } = config.edge;
   const authority = ca === undefined ? {} : { ca: await readFile(ca, 'utf8') };
@@ -28,6 +30,7 @@ export async function registerUsers(registering: Registering): Promise<NodeClien
         inviteCode: codes?.[number],
         server: { address, isTls: true, name, ...authority },
         report,
+        around,
       }),
     );
   }

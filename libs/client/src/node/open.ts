@@ -1,7 +1,7 @@
 import { CannotStart } from '@roost/core/cannot-start';
 import { parseDomain, parseUserName, printUserName } from '@roost/core/ids';
 import { nodeCrypto } from '@roost/crypto/node';
-import { connect, type ConnectOptions } from '@roost/rpc/client';
+import { connect, type ConnectOptions, type Transport } from '@roost/rpc/client';
 import { Client } from '../client.ts';
 import { NodeStore } from './store.ts';
 
@@ -25,6 +25,8 @@ export interface NodeClientOptions {
   readonly report?: ((error: unknown) => void) | undefined;
   /** Told before the first registration, which needs the homeserver. */
   readonly registering?: (() => void) | undefined;
+  /** What its calls go through: for whoever watches them. */
+  readonly around?: ((way: Transport) => Transport) | undefined;
 }
 
 export interface NodeClient extends AsyncDisposable {
@@ -34,10 +36,11 @@ export interface NodeClient extends AsyncDisposable {
 /** Opens the client of a folder, or registers one there. Everything is closed with it. */
 export async function openNodeClient(options: NodeClientOptions): Promise<NodeClient> {
   const { folder, server, userName, inviteCode, report, registering } = options;
+  const { around = (way) => way } = options;
   await using opened = new AsyncDisposableStack();
   const store = opened.use(NodeStore.open(folder));
   const channel = opened.use(connect(server.address, securityOf(server)));
-  const ports = { store, transport: channel, crypto: nodeCrypto, report };
+  const ports = { store, transport: around(channel), crypto: nodeCrypto, report };
   const known = await Client.userIn(store);
   if (known === undefined) registering?.();
   else refuseOther(known, userName, folder);

@@ -129,6 +129,7 @@ test('who sends byte by byte, or says nothing, is not waited for', async () => {
     response.on('close', () => clearInterval(timer));
   });
   expect(await flawOf(fetchFrom(slow, { timeoutMs: 300 }))).toBe('time');
+  expect(await flawOf(fetchFrom(slow, { bodyMs: 300 }))).toBe('time');
   const silent = createNet(() => undefined);
   closing.push(silent);
   await new Promise<void>((resolve) => {
@@ -139,6 +140,17 @@ test('who sends byte by byte, or says nothing, is not waited for', async () => {
   expect(performance.now() - began).toBeLessThan(3_000);
   const never = new Promise<never>(() => {});
   expect(await flawOf(fetchFrom(silent, { timeoutMs: 300, resolve: () => never }))).toBe('time');
+});
+
+test('who takes a while to begin, as a busy machine does, is waited for; and not by whoever gives up', async () => {
+  const busy = await serving((_, response) => {
+    setTimeout(() => response.writeHead(200, JSON_TYPE).end('{}'), 200);
+  });
+  expect((await fetchFrom(busy, { bodyMs: 100 })).toString()).toBe('{}');
+  const giving = new AbortController();
+  const fetching = flawOf(fetchFrom(busy, { signal: giving.signal }));
+  giving.abort();
+  expect(await fetching).toBe('connection');
 });
 
 test.each([

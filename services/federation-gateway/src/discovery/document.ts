@@ -14,7 +14,9 @@ import { type DiscoveryFlaw, PeerUnreachable } from './unreachable.ts';
 /** Where a homeserver says who it is. */
 export const DIRECTORY_PATH = '/.well-known/roost-federation';
 /** For all of it: looking up, connecting, and every byte of the answer. */
-const TIMEOUT_MS = 5 * SECOND_MS;
+export const FETCH_MS = 15 * SECOND_MS;
+/** For the answer, once it began: who sends byte by byte is not busy. */
+const BODY_MS = 5 * SECOND_MS;
 
 export interface DocumentOptions extends Reach {
   /** 443, but where a private federation says otherwise. */
@@ -22,6 +24,8 @@ export interface DocumentOptions extends Reach {
   /** PEM; absent for the authorities that this machine trusts. */
   readonly ca?: string | undefined;
   readonly timeoutMs?: number | undefined;
+  readonly bodyMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -35,19 +39,24 @@ export async function fetchDocument(domain: Domain, options: DocumentOptions): P
     // A connection of its own: one that was opened before may lead where the name led then.
     ...{ agent: false, maxHeaderSize: HEADER_BYTES_MAX, lookup: checkedLookup(options) },
     ...{ minVersion: 'TLSv1.3', ca: options.ca },
+    signal: options.signal,
     checkServerIdentity: (_, { raw }) => refuseOther(new X509Certificate(raw), domain),
     headers: { accept: 'application/json', 'accept-encoding': 'identity' },
   });
-  const late = setTimeout(() => {
+  const refuseLate = (): void => {
     sent.destroy(new PeerUnreachable('time', `${domain} takes too long to say who it is`));
-  }, options.timeoutMs ?? TIMEOUT_MS);
-  sent.once('response', (response) => void readInto(response, domain).then(resolve, reject));
+  };
+  const timers = [setTimeout(refuseLate, options.timeoutMs ?? FETCH_MS)];
+  sent.once('response', (response) => {
+    timers.push(setTimeout(refuseLate, options.bodyMs ?? BODY_MS));
+    void readInto(response, domain).then(resolve, reject);
+  });
   sent.once('error', (error) => reject(asUnreachable(domain, error)));
   sent.end();
   try {
     return await promise;
   } finally {
-    clearTimeout(late);
+    for (const timer of timers) clearTimeout(timer);
     sent.destroy();
   }
 }

@@ -7,6 +7,13 @@ export const DISCOVERY_FLAWS = [
 ] as const;
 export type DiscoveryFlaw = (typeof DISCOVERY_FLAWS)[number];
 
+/** Whether it may be over in a moment: nothing was seen that a homeserver would not show. */
+export function isPassing(flaw: DiscoveryFlaw): boolean {
+  return PASSING.has(flaw);
+}
+
+const PASSING = new Set<DiscoveryFlaw>(['name', 'connection', 'status', 'time']);
+
 /** A peer cannot be found, or is not what it should be, by now. The message is for the operator. */
 export class PeerUnreachable extends Failure {
   readonly flaw: DiscoveryFlaw;

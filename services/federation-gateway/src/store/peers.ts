@@ -63,34 +63,7 @@ export async function revokePeerKeys(tx: Executor, domain: Domain, atMs: number)
   await updateKeys(tx, domain, BigInt(atMs));
 }
 
-/**
- * Whether it is our turn to look for a domain: nobody, at whichever replica, did since `sinceMs`. Else why
- * it was not found then.
- */
-export async function claimSearch(
-  on: Executor,
-  domain: Domain,
-  { nowMs, sinceMs }: { readonly nowMs: number; readonly sinceMs: number },
-): Promise<{ readonly isOurs: true } | { readonly isOurs: false; readonly trouble: string }> {
-  const [claimed] = await upsertSearch(on, domain, BigInt(nowMs), BigInt(sinceMs));
-  if (claimed !== undefined) return { isOurs: true };
-  const [row] = await selectSearch(on, domain);
-  return { isOurs: false, trouble: row?.trouble ?? '' };
-}
-
-/** Why a domain was not found; nothing where it was. */
-export async function noteSearch(on: Executor, domain: Domain, trouble: string): Promise<void> {
-  await updateSearch(on, domain, trouble.slice(0, TROUBLE_CHARACTERS_MAX));
-}
-
-/** Forgets looks of long ago: names that somebody made up would fill the table. */
-export async function forgetSearches(on: Executor, beforeMs: number): Promise<void> {
-  await deleteSearches(on, BigInt(beforeMs));
-}
-
 type NamedKey = Omit<TrustedKey, 'keyId' | 'revokedAt'> & { readonly domain: Domain };
-
-const TROUBLE_CHARACTERS_MAX = 512;
 
 type KeyRow = readonly [Uint8Array, Uint8Array, bigint, bigint, bigint | null];
 
@@ -184,29 +157,4 @@ const upsertKeys = rowsStatement<KeyRow, never, [domain: Domain]>(
 const updateKeys = statement<[domain: Domain, atMs: bigint], never>(
   'federation_revoke_peer_keys',
   `UPDATE peer_keys SET revoked_at_ms = $2 WHERE domain = $1 AND revoked_at_ms IS NULL`,
-);
-
-const upsertSearch = statement<
-  [domain: Domain, nowMs: bigint, sinceMs: bigint],
-  { domain: Domain }
->(
-  'federation_claim_search',
-  `INSERT INTO searches (domain, at_ms, trouble) VALUES ($1, $2, '')
-   ON CONFLICT (domain) DO UPDATE SET at_ms = excluded.at_ms WHERE searches.at_ms <= $3
-   RETURNING domain`,
-);
-
-const selectSearch = statement<[domain: Domain], { trouble: string }>(
-  'federation_find_search',
-  `SELECT trouble FROM searches WHERE domain = $1`,
-);
-
-const updateSearch = statement<[domain: Domain, trouble: string], never>(
-  'federation_note_search',
-  `UPDATE searches SET trouble = $2 WHERE domain = $1`,
-);
-
-const deleteSearches = statement<[beforeMs: bigint], never>(
-  'federation_forget_searches',
-  `DELETE FROM searches WHERE at_ms < $1`,
 );
