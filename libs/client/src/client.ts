@@ -170,7 +170,7 @@ export class Client {
     await this.rooms.add(chat, names);
   }
 
-  /** Removes somebody with all their clients. */
+  /** Removes somebody with all their clients; by `@domain` those of a homeserver that does not tell who they are. */
   async remove(chat: string, name: string): Promise<void> {
     await this.rooms.remove(chat, name);
   }

@@ -60,6 +60,13 @@ export function planOf(
       assertAllowed(core, group, state, { kind: 'remove', participants });
       return plain(removals(leaves));
     }
+    case 'remove-unjudged': {
+      const members = group.members.filter(({ unjudged }) => unjudged === change.domain);
+      if (members.length === 0) return undefined;
+      const participants = [...new Set(members.map(({ participant }) => participant))];
+      assertAllowed(core, group, state, { kind: 'remove', participants });
+      return plain(removals(members.map(({ leafIndex }) => leafIndex)));
+    }
     case 'ban':
     case 'unban':
     case 'role':

@@ -25,7 +25,7 @@ import { NodeStore } from './node/store.ts';
 import { planOf } from './plan.ts';
 import { performRecheck } from './recheck.ts';
 import { type Account, accounts, groups, SELF, stateShelves, states } from './state.ts';
-import { tasks } from './task.ts';
+import { type Change, tasks } from './task.ts';
 import { recheckLane } from './tidy.ts';
 import { Trust } from './trust.ts';
 
@@ -115,10 +115,12 @@ async function until(isSo: () => boolean): Promise<void> {
   expect(isSo()).toBe(true);
 }
 
-function tidying({ core, ledger }: Awaited<ReturnType<typeof scene>>) {
+const tidying = (here: Awaited<ReturnType<typeof scene>>) => planned(here, { kind: 'tidy' });
+
+function planned({ core, ledger }: Awaited<ReturnType<typeof scene>>, change: Change) {
   const [group, state] = [ledger.get(groups, chat), ledger.get(states, chat)];
   if (group === undefined || state === undefined) throw new Error('it was founded');
-  return planOf(core, group, state, { kind: 'tidy' })?.proposals;
+  return planOf(core, group, state, change)?.proposals;
 }
 
 test('whose homeserver ours may not ask is not accused and not removed: it is told once, and asked again', async () => {
@@ -141,6 +143,21 @@ test('whose homeserver ours may not ask is not accused and not removed: it is to
   expect(events()).toEqual(['unjudged', 'added']);
   expect(here.aways).toEqual([]);
   await lanes.close();
+});
+
+test('whoever may removes them by the name of their homeserver, and nobody who is known', async () => {
+  const here = await scene({ keys: 'FEDERATION_DENIED' });
+  await enter(here);
+  await until(() => here.events().includes('unjudged'));
+  const byDomain = (text: string) =>
+    planned(here, { kind: 'remove-unjudged', domain: parseDomain(text) });
+  expect(byDomain('c.example')).toEqual([{ proposalType: 'remove', remove: { removed: 1 } }]);
+  expect(byDomain('b.example')).toBeUndefined();
+  here.says.keys = c.published;
+  here.lanes.hurryOn(recheckLane(chat));
+  await until(() => last(here.ledger)?.identity !== undefined);
+  expect(byDomain('c.example')).toBeUndefined();
+  await here.lanes.close();
 });
 
 test('who does not fit what its homeserver says now is forged, and removed', async () => {

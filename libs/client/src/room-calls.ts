@@ -8,6 +8,7 @@ import { chatNow } from './crossing.ts';
 import { drawGroupId, found, invite } from './groups.ts';
 import type { Turn } from './ledger.ts';
 import { usersOf } from './members.ts';
+import type { ClientState } from './mls.ts';
 import type { People } from './people.ts';
 import { assertAllowed, participantOf } from './plan.ts';
 import { draftRoom, findRooms, type FoundRoom } from './public.ts';
@@ -122,6 +123,7 @@ export class Rooms {
 
   async remove(chat: string, name: string): Promise<void> {
     const { group, state } = this.#chats.joined(chat);
+    if (name.startsWith('@')) return await this.#removeUnjudged(group, state, name.slice(1));
     const user = this.#member(group, name);
     if (printId(user) === this.#self) {
       throw new Failure('NOT_ALLOWED', 'nobody removes themselves; leave the group instead');
@@ -129,6 +131,17 @@ export class Rooms {
     const participants = [participantOf(this.#core, group, user)];
     assertAllowed(this.#core, group, state, { kind: 'remove', participants });
     await this.#commit(group, { kind: 'remove', user });
+  }
+
+  async #removeUnjudged(group: Group, state: ClientState, text: string): Promise<void> {
+    const domain = parseDomain(text, 'name');
+    const members = group.members.filter(({ unjudged }) => unjudged === domain);
+    if (members.length === 0) {
+      throw new Failure('USER_UNKNOWN', `there is nobody of ${domain} whom nobody can judge`);
+    }
+    const participants = [...new Set(members.map(({ participant }) => participant))];
+    assertAllowed(this.#core, group, state, { kind: 'remove', participants });
+    await this.#commit(group, { kind: 'remove-unjudged', domain });
   }
 
   /** Removes somebody with all their clients, and keeps them out. */

@@ -1,4 +1,4 @@
-import type { GroupId, UserId } from '@roost/core/ids';
+import type { Domain, GroupId, UserId } from '@roost/core/ids';
 import type { ParticipantId, Role } from '@roost/mls/room';
 import type { TemplateName } from '@roost/mls/templates';
 import type { Section } from '@roost/proto/roost/authentication/v1/authentication';
@@ -63,6 +63,8 @@ export type Task =
 export type Change =
   | { readonly kind: 'add'; readonly invited: readonly Invited[] }
   | { readonly kind: 'remove'; readonly user: UserId }
+  /** Takes out whoever says to be of a homeserver that does not tell who they are. */
+  | { readonly kind: 'remove-unjudged'; readonly domain: Domain }
   | { readonly kind: 'title'; readonly title: string }
   | { readonly kind: 'role'; readonly user: UserId; readonly role: Role }
   /** Makes somebody the owner in our stead, whether or not we can name them. */

@@ -43,6 +43,7 @@ const understood: readonly (readonly [input: string, line: Line])[] = [
   ['/forget bob', { kind: 'forget', name: 'bob' }],
   ['/add dave  erin', { kind: 'add', names: ['dave', 'erin'] }],
   ['/remove dave', { kind: 'remove', name: 'dave' }],
+  ['/remove @c.example', { kind: 'remove', name: '@c.example' }],
   ['/switch A trip', { kind: 'switch', chat: 'A trip' }],
   ['/switch "A trip"', { kind: 'switch', chat: 'A trip' }],
   ['/verify bob', { kind: 'verify', name: 'bob' }],

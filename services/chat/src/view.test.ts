@@ -86,7 +86,7 @@ const noted: readonly (readonly [event: ClientEvent, line: string])[] = [
   ],
   [
     { kind: 'unjudged', chat: 'g', domain: 'c.example' },
-    '* your homeserver does not speak with c.example: what you write in Trip waits until it does, or until its people have left',
+    '* your homeserver does not speak with c.example: what you write in Trip waits until it does, or until its people have left; /remove @c.example removes them',
   ],
   [
     { kind: 'failed', chat: 'd', sentence: 'too long', text: 'hello' },

@@ -112,7 +112,7 @@ function sentenceOf(event: Noted, scene: Scene, who: (name: string) => string): 
     case 'forged':
       return `somebody in ${scene.label(event.chat)} is not who they say; nothing is sent until they are removed`;
     case 'unjudged':
-      return `your homeserver does not speak with ${event.domain}: what you write in ${scene.label(event.chat)} waits until it does, or until its people have left`;
+      return `your homeserver does not speak with ${event.domain}: what you write in ${scene.label(event.chat)} waits until it does, or until its people have left; /remove @${event.domain} removes them`;
     case 'group-refused':
       return event.sentence;
     case 'lost':
