@@ -2,7 +2,8 @@
 // builder runs. It holds what the Dockerfile puts into it (`tools/image/files.ts`), and this machine's libraries in
 // the stead of a base image: for trying out, not for publishing.
 // `npm run image -- servers [--out <folder>]`: besides, images of Envoy, NATS, Valkey and PostgreSQL, of the programs that
-// the tests use: what a cluster without a way to the usual images needs.
+// the tests use (and a PostgreSQL with pg_dump where this machine has one): what a cluster without a way to the usual
+// images needs.
 // `node tools/image.ts files <folder>` lays out what is ours: the Dockerfile calls it.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
