@@ -6,6 +6,7 @@ import { sleep } from '@roost/core/time';
 import type { Person } from '@roost/e2e/person';
 import { certificate, PushProvider } from '@roost/qs/push-provider.fixture';
 import { ListingKind } from '@roost/proto/roost/federation/v1/admin';
+import { Hermit, mayBeAlone } from './hermit.fixture.ts';
 import { connect, DOMAINS, each, FAR_MS, hear, say, Three } from './three.fixture.ts';
 
 const LONG_MS = 600_000;
@@ -222,6 +223,34 @@ test(
     // So many can be seen to be there, and one signs still.
     const { keys } = await operator.listKeys({});
     expect(keys.map(({ isCurrent }) => isCurrent)).toEqual([false, true]);
+  },
+  LONG_MS,
+);
+
+test(
+  'who reaches the door of the own homeserver and no network at all speaks with people of the other two',
+  async () => {
+    const isAlone = mayBeAlone();
+    if (!isAlone) process.stdout.write('left out: a network of their own: unshare --net refuses\n');
+    const forbidden = isAlone ? DOMAINS.map((domain) => three.world(domain).door.address) : [];
+    const others = [alice, carol];
+    await using hermit = await Hermit.open(three.world('b.example').door, {
+      ...{ name: 'herm', forbidden },
+      others: others.map(({ client }) => client.userName),
+    });
+    const name = 'herm@b.example';
+    const isHe = (event: { readonly name: string }) => event.name === name;
+    await each(others, others.length, async (one) => {
+      await one.until('request', isHe, FAR_MS);
+      await one.client.accept(name);
+      const { chat: dm } = await one.until('connected', isHe, FAR_MS);
+      await hear([one], `herm to ${one.client.userName}`);
+      await say(one, dm, 'to whom nobody else reaches');
+    });
+    const code = await hermit.end();
+    const [reached] = hermit.output.split('\n');
+    expect([code, hermit.output]).toEqual([0, `${reached}\nheard\n`]);
+    expect(reached).toBe(`out of reach: ${isAlone ? 'ENETUNREACH' : ''}`);
   },
   LONG_MS,
 );
