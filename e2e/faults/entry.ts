@@ -16,6 +16,8 @@ export type Happened =
   | (Membership & { readonly kind: 'joined'; readonly epoch: number; readonly seenBy?: Level })
   /** Somebody asks the hub to remove them; from here on they may or may not get something. */
   | (Membership & { readonly kind: 'removing' })
+  /** The hub knows nothing of them when they want to enter by a Welcome: they let the group go. */
+  | (Membership & { readonly kind: 'barred'; readonly epoch: number })
   /** They are out with this epoch. */
   | (Membership & { readonly kind: 'removed'; readonly epoch: number })
   /** A commit that the hub accepted, by what it answered. */

@@ -135,6 +135,11 @@ test('who reads of its Welcome when it is out again need not have understood wha
   const sent = [sending('ann', 'b2', 'queue'), accepted('ann', 'b2', 2, 'queue')];
   const heard = ['ben', 'cat'].map((at) => arrived(at, 'b2', 'queue'));
   expect(rules(three, sent, out, inQueue, heard)).toEqual(['lost']);
+  // It finds that it is out, and lets go of the handle by which the rest would have come.
+  const barred: Plain = { kind: 'barred', epoch: 2, ...of('dan') };
+  expect(rules(three, sent, out, inQueue, barred, heard)).toEqual([]);
+  expect(rules(three, sent, out, inQueue, { ...barred, epoch: 1 }, heard)).toEqual(['lost']);
+  expect(rules(three, sent, inQueue, barred, heard)).toEqual(['lost']);
 });
 
 test('a stranger gets nothing of a group', () => {

@@ -45,6 +45,8 @@ interface Stint {
   readonly fromEpoch: number;
   readonly removingAt: number;
   readonly toEpoch: number;
+  /** They were put out before they could enter, and take nothing more: what comes later finds no queue. */
+  readonly isBarred: boolean;
 }
 
 type Stints = ReadonlyMap<string, readonly Stint[]>;
@@ -53,6 +55,7 @@ type Stints = ReadonlyMap<string, readonly Stint[]>;
 function stintsOf(history: readonly Entry[], level: Level): Stints {
   const joined = new Map<string, Set<number>>();
   const removals = new Map<string, { removingAt: number; toEpoch: number }[]>();
+  const barred = new Set<string>();
   for (const [at, entry] of history.entries()) {
     if (entry.kind === 'joined' && (entry.seenBy ?? level) === level) {
       const epochs = joined.get(memberKey(entry)) ?? new Set();
@@ -62,6 +65,9 @@ function stintsOf(history: readonly Entry[], level: Level): Stints {
       const all = removals.get(memberKey(entry)) ?? [];
       removals.set(memberKey(entry), [...all, { removingAt: at, toEpoch: Infinity }]);
     }
+    // Who was not put out has no such excuse.
+    const isOut = entry.kind === 'barred' && removals.has(memberKey(entry));
+    if (isOut) barred.add(`${memberKey(entry)} ${entry.epoch}`);
     const last = entry.kind === 'removed' ? removals.get(memberKey(entry))?.at(-1) : undefined;
     if (entry.kind === 'removed' && last !== undefined) last.toEpoch = entry.epoch;
   }
@@ -72,7 +78,8 @@ function stintsOf(history: readonly Entry[], level: Level): Stints {
       [...epochs].map((fromEpoch) => {
         // They may hear of it late that they were taken in: when they are out again.
         const end = removals.get(key)?.find(({ toEpoch }) => toEpoch > fromEpoch);
-        return { fromEpoch, ...(end ?? never) };
+        const isBarred = end !== undefined && barred.has(`${key} ${fromEpoch}`);
+        return { fromEpoch, isBarred, ...(end ?? never) };
       }),
     ]),
   );
@@ -130,7 +137,8 @@ function judgeArrival(
     const { client, ...place } = memberOf(key);
     if (place.group !== group || client === by) return [];
     const mustHave = times.some(
-      (stint) => stint.fromEpoch <= epoch && epoch < stint.toEpoch && acceptedAt < stint.removingAt,
+      ({ fromEpoch, toEpoch, removingAt, isBarred }) =>
+        !isBarred && fromEpoch <= epoch && epoch < toEpoch && acceptedAt < removingAt,
     );
     if (!mustHave || (arrivals.get(key)?.get(what) ?? 0) > 0) return [];
     return [violation('lost', `${what} of ${group}, accepted from ${by}, never reached ${client}`)];

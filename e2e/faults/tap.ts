@@ -10,6 +10,7 @@ import {
   CommitRequest,
   CommitResponse,
   CreateGroupRequest,
+  GetJoinInfoRequest,
   JoinGroupRequest,
   JoinGroupResponse,
   ResyncRequest,
@@ -130,6 +131,10 @@ export class Tap implements Transport, Disposable {
         return this.#commit(JoinGroupRequest.decode(request), JoinGroupResponse.decode, true);
       case 'Resync':
         return this.#commit(ResyncRequest.decode(request), ResyncResponse.decode, true);
+      case 'GetJoinInfo': {
+        const { groupId, epoch } = GetJoinInfoRequest.decode(request);
+        return this.#entering(groupId, Number(epoch));
+      }
       case 'ClaimAddPackages':
         return this.#claim(toHex(ClaimAddPackagesRequest.decode(request).claimId));
       default:
@@ -145,6 +150,14 @@ export class Tap implements Transport, Disposable {
       answered: () => this.#log.add({ kind: 'accepted', epoch, ...message }),
       refused: (reason) => this.#log.add({ kind: 'refused', reason, ...message }),
     };
+  }
+
+  #entering(groupId: WireGroupId | undefined, epoch: number): Told {
+    const member = { client: this.#client, group: this.#groupOf(groupId) };
+    const refused = (reason: string): void => {
+      if (reason === 'GROUP_UNKNOWN') this.#log.add({ kind: 'barred', epoch, ...member });
+    };
+    return { asked: ignore, answered: ignore, refused };
   }
 
   #joining(groupId: WireGroupId | undefined, epochOf: (answer: Uint8Array) => number): Told {
