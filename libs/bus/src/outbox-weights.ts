@@ -1,11 +1,13 @@
 import type { Domain } from '@roost/core/ids';
 import { sleep } from '@roost/core/time';
 
+/** How much of an outbox: rows, and the bytes of what is sealed in them. */
 export interface Amount {
   readonly rows: number;
   readonly bytes: number;
 }
 
+/** What waits for one homeserver. */
 export interface Weight extends Amount {
   readonly destination: Domain;
 }
@@ -82,7 +84,8 @@ export class OutboxWeights<W extends Weight> {
   }
 }
 
-const NOTHING: Amount = { rows: 0, bytes: 0 };
+/** Nothing waits. */
+export const NOTHING: Amount = { rows: 0, bytes: 0 };
 
 function plus(one: Amount, other = NOTHING): Amount {
   return { rows: one.rows + other.rows, bytes: one.bytes + other.bytes };

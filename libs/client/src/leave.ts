@@ -13,7 +13,7 @@ import { end, markBehind } from './standing.ts';
 import { leafSigner, qsClientSigner } from './signers.ts';
 import { type Group, groups, states } from './state.ts';
 import { type Task, tasks } from './task.ts';
-import { unjudgedDomains } from './tidy.ts';
+import { unjudgedMembers } from './tidy.ts';
 import { roomOf } from './titles.ts';
 
 /** Reads what a group's log has since our epoch. Who is no longer a member finds the group gone. */
@@ -133,13 +133,13 @@ export async function performLeave(
 
 /** Who may own a group after us: those who are known first, and then those whom nobody can judge. */
 function heirsIn(group: Group): ParticipantId[] {
-  const unjudged = group.members.filter((each) => each.unjudged !== undefined);
-  return [...usersOf(group).values(), ...unjudged].map(({ participant }) => participant);
+  const all = [...usersOf(group).values(), ...unjudgedMembers(group)];
+  return all.map(({ participant }) => participant);
 }
 
 /** Whether nobody else is in a group: whom nobody can judge may well be somebody. */
 function isAlone(group: Group): boolean {
-  return usersOf(group).size < 2 && unjudgedDomains(group).length === 0;
+  return usersOf(group).size < 2 && unjudgedMembers(group).length === 0;
 }
 
 async function propose(

@@ -11,7 +11,7 @@ import { type DeclaredLeaf, memberOf } from './links.ts';
 import { type ClientState, leavesOf } from './mls.ts';
 import { end } from './standing.ts';
 import { type Group, groups, type Member } from './state.ts';
-import { forgedLeaves, leavingLeaves, recheckSoon } from './tidy.ts';
+import { countDoubted, leavingLeaves, recheckSoon } from './tidy.ts';
 import { openTitle, roomOf } from './titles.ts';
 
 /** A step of a group from one epoch to the next. */
@@ -101,13 +101,7 @@ function tellChanges(core: Core, turn: Turn, { before, after, by, step }: Change
   if (before.title !== after.title && before.standing === 'active') {
     core.news.put(turn, { kind: 'title', chat: lane, title: after.title, by });
   }
-  const [was, is] = [before, after].map(doubts) as [number, number];
-  if (is > was) recheckSoon(core, turn, lane);
-}
-
-function doubts(group: Group): number {
-  const unjudged = group.members.filter((each) => each.unjudged !== undefined);
-  return forgedLeaves(group).length + unjudged.length;
+  if (countDoubted(after) > countDoubted(before)) recheckSoon(core, turn, lane);
 }
 
 /** Tells of those who have another role, and of another policy. */

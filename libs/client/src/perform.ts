@@ -25,7 +25,7 @@ import { dropPending, end, markBehind } from './standing.ts';
 import { leafSigner } from './signers.ts';
 import { contacts, type Group, groups, joinings, pendingCommits, states } from './state.ts';
 import { type Task, tasks } from './task.ts';
-import { forgedLeaves, recheckLane, unjudgedDomains } from './tidy.ts';
+import { countDoubted, recheckLane } from './tidy.ts';
 
 /** Makes one try at the first task of a lane, after what comes before any task. */
 export async function perform(core: Core, lane: string, key: string, task: Task): Promise<Outcome> {
@@ -100,7 +100,7 @@ async function performSend(core: Core, lane: string, key: string, task: Send): P
   const group = ledger.get(groups, lane);
   if (group === undefined || group.standing === 'gone' || group.isLeaving) throw noGroup();
   if (isWaiting(group)) {
-    if (group.standing !== 'active' || !isDoubted(group)) return 'blocked';
+    if (group.standing !== 'active' || countDoubted(group) === 0) return 'blocked';
     // What would put somebody out waits behind us.
     const isTidied = await ledger.turn(async (turn) => await commitTidying(core, turn, group));
     return isTidied ? 'on' : letPass(core, lane, key);
@@ -140,11 +140,7 @@ const STALE: ReadonlySet<string> = new Set(['EPOCH_TOO_OLD', 'EPOCH_UNKNOWN', 'G
 /** Whether there is nobody to read a message yet, or somebody who must not, or of whom nobody can tell. */
 function isWaiting(group: Group): boolean {
   const isAlone = group.kind === 'dm' && usersOf(group).size < 2;
-  return group.standing === 'creating' || isAlone || isDoubted(group);
-}
-
-function isDoubted(group: Group): boolean {
-  return forgedLeaves(group).length > 0 || unjudgedDomains(group).length > 0;
+  return group.standing === 'creating' || isAlone || countDoubted(group) > 0;
 }
 
 /** A message that waits for somebody to be judged, or to go, keeps nothing else waiting: we may want to leave. */

@@ -8,7 +8,7 @@ import { readClaimed } from './key-packages.ts';
 import { declare, type DeclaredLeaf } from './links.ts';
 import { usersOf } from './members.ts';
 import type { ClientState, Proposal } from './mls.ts';
-import type { Group } from './state.ts';
+import type { Group, Member } from './state.ts';
 import type { Change, ClaimedPackage } from './task.ts';
 import { forgedLeaves, isUnsettled } from './tidy.ts';
 import { roomOf, sealTitle } from './titles.ts';
@@ -63,8 +63,7 @@ export function planOf(
     case 'remove-unjudged': {
       const members = group.members.filter(({ unjudged }) => unjudged === change.domain);
       if (members.length === 0) return undefined;
-      const participants = [...new Set(members.map(({ participant }) => participant))];
-      assertAllowed(core, group, state, { kind: 'remove', participants });
+      assertRemovable(core, group, state, members);
       return plain(removals(members.map(({ leafIndex }) => leafIndex)));
     }
     case 'ban':
@@ -123,12 +122,21 @@ function planRoom(core: Core, group: Group, state: ClientState, next: RoomState)
   return { ...plain([]), room: next };
 }
 
+function assertRemovable(
+  core: Core,
+  group: Group,
+  state: ClientState,
+  members: readonly Member[],
+): void {
+  const participants = [...new Set(members.map(({ participant }) => participant))];
+  assertAllowed(core, group, state, { kind: 'remove', participants });
+}
+
 function mayRemoveForged(core: Core, group: Group, state: ClientState): boolean {
   const indices = new Set(forgedLeaves(group));
   const forged = group.members.filter(({ leafIndex }) => indices.has(leafIndex));
-  const participants = [...new Set(forged.map(({ participant }) => participant))];
   try {
-    assertAllowed(core, group, state, { kind: 'remove', participants });
+    assertRemovable(core, group, state, forged);
     return true;
   } catch {
     return false;

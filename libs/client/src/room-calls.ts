@@ -10,7 +10,7 @@ import type { Turn } from './ledger.ts';
 import { usersOf } from './members.ts';
 import type { ClientState } from './mls.ts';
 import type { People } from './people.ts';
-import { assertAllowed, participantOf } from './plan.ts';
+import { assertAllowed, participantOf, planOf } from './plan.ts';
 import { draftRoom, findRooms, type FoundRoom } from './public.ts';
 import { foundedBy, sameConversation } from './same-people.ts';
 import type { Group } from './state.ts';
@@ -135,13 +135,11 @@ export class Rooms {
 
   async #removeUnjudged(group: Group, state: ClientState, text: string): Promise<void> {
     const domain = parseDomain(text, 'name');
-    const members = group.members.filter(({ unjudged }) => unjudged === domain);
-    if (members.length === 0) {
+    const change = { kind: 'remove-unjudged' as const, domain };
+    if (planOf(this.#core, group, state, change) === undefined) {
       throw new Failure('USER_UNKNOWN', `there is nobody of ${domain} whom nobody can judge`);
     }
-    const participants = [...new Set(members.map(({ participant }) => participant))];
-    assertAllowed(this.#core, group, state, { kind: 'remove', participants });
-    await this.#commit(group, { kind: 'remove-unjudged', domain });
+    await this.#commit(group, change);
   }
 
   /** Removes somebody with all their clients, and keeps them out. */

@@ -4,7 +4,7 @@ import { sleep } from '@roost/core/time';
 import { type Core, fraction } from './core.ts';
 import type { Turn } from './ledger.ts';
 import type { ClientState } from './mls.ts';
-import { type Group, groups, states } from './state.ts';
+import { type Group, groups, type Member, states } from './state.ts';
 import { isRefused } from './judge.ts';
 import { tasks } from './task.ts';
 
@@ -66,6 +66,16 @@ export function forgedLeaves({
     const isForged = identity === undefined && unjudged === undefined;
     return isForged || left.has(toHex(signatureKey)) ? [leafIndex] : [];
   });
+}
+
+/** Whom nobody can judge: the keys of their homeserver are missing. */
+export function unjudgedMembers({ members }: Pick<Group, 'members'>): Member[] {
+  return members.filter(({ unjudged }) => unjudged !== undefined);
+}
+
+/** How many leaves there are that did not prove who they are: while there are any, nothing is said. */
+export function countDoubted(group: Group): number {
+  return forgedLeaves(group).length + unjudgedMembers(group).length;
 }
 
 /** The domains whose keys would tell who the members are whom nobody can judge. */

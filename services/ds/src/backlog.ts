@@ -1,4 +1,4 @@
-import { type Amount, OutboxWeights, type Weight } from '@roost/bus/outbox-weights';
+import { type Amount, NOTHING, OutboxWeights, type Weight } from '@roost/bus/outbox-weights';
 import { Failure } from '@roost/core/failure';
 import type { Domain } from '@roost/core/ids';
 import type { Database } from '@roost/postgres/database';
@@ -76,7 +76,6 @@ export class Backlog {
   }
 }
 
-const NOTHING: Amount = { rows: 0, bytes: 0 };
 /** The gateway holds most of what waits for another homeserver; here is what it does not take any more. */
 const AWAY_SHARE = 1 / 8;
 const MEASURE_MS = 1_000;
