@@ -89,8 +89,7 @@ async function giveSecrets(cluster: Cluster, folder: string): Promise<void> {
     { name: PEER_SECRETS.peers, type: 'Opaque', stringData: { 'ca.crt': read('ca.crt') } },
   ];
   for (const { name, ...rest } of secrets) {
-    const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name }, ...rest };
-    await cluster.kubectl(['apply', '--filename', '-'], JSON.stringify(secret));
+    await cluster.apply({ apiVersion: 'v1', kind: 'Secret', metadata: { name }, ...rest });
   }
 }
 

@@ -31,6 +31,11 @@ export class Cluster {
     return await run(this.#kubectl, ['--namespace', this.namespace, ...args], { input });
   }
 
+  /** Makes an object, or makes it so. */
+  async apply(object: object): Promise<void> {
+    await this.kubectl(['apply', '--filename', '-'], JSON.stringify(object));
+  }
+
   async helm(args: readonly string[]): Promise<string> {
     return orThrow('helm', args, await this.tryHelm(args));
   }

@@ -6,12 +6,12 @@ import { RELEASE } from './values.ts';
 export async function openNamespace(cluster: Cluster, volume: string | undefined): Promise<void> {
   const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
   const metadata = { name: cluster.namespace, labels };
-  await apply(cluster, { apiVersion: 'v1', kind: 'Namespace', metadata });
+  await cluster.apply({ apiVersion: 'v1', kind: 'Namespace', metadata });
   if (volume === undefined) return;
   const first = (await cluster.kubectl(['get', 'nodes', '--output', 'name'])).split('\n')[0] ?? '';
   const values = [first.replace('node/', '')];
   const expression = { key: 'kubernetes.io/hostname', operator: 'In', values };
-  await apply(cluster, {
+  await cluster.apply({
     ...{ apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name: cluster.namespace } },
     spec: {
       capacity: { storage: '1Gi' },
@@ -43,8 +43,4 @@ export async function describe(cluster: Cluster): Promise<string> {
   const pods = await cluster.tryKubectl(['get', 'pods', '--output', 'wide']);
   const events = await cluster.tryKubectl(['get', 'events', '--sort-by=.lastTimestamp']);
   return `\n${pods.all}\n${events.all.split('\n').slice(-30).join('\n')}\n`;
-}
-
-async function apply(cluster: Cluster, object: object): Promise<void> {
-  await cluster.kubectl(['apply', '--filename', '-'], JSON.stringify(object));
 }

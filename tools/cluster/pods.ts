@@ -17,8 +17,8 @@ export class ProbePod {
   }
 
   async start(image: string, args: readonly string[]): Promise<void> {
-    const pod = podOf(this.#name, { image, args, namespace: this.#cluster.namespace });
-    await this.#cluster.kubectl(['apply', '--filename', '-'], JSON.stringify(pod));
+    const { namespace } = this.#cluster;
+    await this.#cluster.apply(podOf(this.#name, { image, args, namespace }));
   }
 
   /** Waits until it has said so. */
@@ -62,7 +62,7 @@ export async function databaseImage(cluster: Cluster): Promise<string> {
 export async function wipeVolume(cluster: Cluster, image: string): Promise<void> {
   const name = 'roost-wipe';
   await removePod(cluster, name);
-  await cluster.kubectl(['apply', '--filename', '-'], JSON.stringify(wipingPod(name, image)));
+  await cluster.apply(wipingPod(name, image));
   try {
     await until('the volume is empty', 120_000, async () => {
       const path = 'jsonpath={.status.phase}';
