@@ -4,7 +4,8 @@ import { connect as dial } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { NatsBell } from '@roost/bus/nats-bell';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
-import { batch, Cluster, MIB, settled, soon, until } from './nats.fixture.ts';
+import { until } from '@roost/testing/until';
+import { batch, Cluster, MIB, settled, soon } from './nats.fixture.ts';
 
 const secretKey = crypto.random(32);
 let cluster: Cluster;

@@ -5,6 +5,7 @@ import { utf8 } from '@roost/core/bytes';
 import { sleep } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { Nats as Servers } from '@roost/e2e/servers/nats';
+import { until } from '@roost/testing/until';
 
 export const MIB = 1 << 20;
 export const batch = utf8('batch');
@@ -14,14 +15,6 @@ export const soon = { timeoutMs: 5_000 };
 
 /** Subjects of a test's own. */
 export const newPrefix = (): string => `t${Buffer.from(crypto.random(6)).toString('hex')}`;
-
-export async function until(isSo: () => boolean | Promise<boolean>, withinMs = 60_000) {
-  const end = performance.now() + withinMs;
-  while (!(await isSo())) {
-    if (performance.now() > end) throw new Error('it did not become so');
-    await sleep(10);
-  }
-}
 
 /** By when a subscription is known to all servers. */
 export const settled = async (): Promise<void> => await sleep(50);

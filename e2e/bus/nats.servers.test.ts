@@ -5,7 +5,8 @@ import { NatsBus } from '@roost/bus/nats-bus';
 import type { NatsUser } from '@roost/bus/nats-users';
 import { sleep } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
-import { batch, busKey, Cluster, MIB, newPrefix, settled, soon, until } from './nats.fixture.ts';
+import { until } from '@roost/testing/until';
+import { batch, busKey, Cluster, MIB, newPrefix, settled, soon } from './nats.fixture.ts';
 
 const secretKey = crypto.random(32);
 let cluster: Cluster;

@@ -24,7 +24,8 @@ import {
   type TestClient,
   type World,
 } from '@roost/qs/world.fixture';
-import { busKey, Cluster, newPrefix, until } from './nats.fixture.ts';
+import { until } from '@roost/testing/until';
+import { busKey, Cluster, newPrefix } from './nats.fixture.ts';
 
 /** Far below the slow polls, which make up for lost rings. */
 const SOON_MS = 10_000;

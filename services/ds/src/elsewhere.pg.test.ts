@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { decodeRemoteBatch, encodeBusAnswer } from '@roost/bus/frames';
 import { Failure } from '@roost/core/failure';
 import { parseDomain } from '@roost/core/ids';
+import { until } from '@roost/testing/until';
 import { commit, found, send } from './testing/deeds.fixture.ts';
 import { Elsewhere } from './testing/elsewhere.fixture.ts';
 import { type House, type HouseOptions, openHouse, quiet } from './testing/house.fixture.ts';
@@ -40,13 +41,6 @@ async function scene(options: HouseOptions = {}) {
 }
 
 const countOf = (at: TestReceiver, who: Person) => at.queueOf(who.handle).length;
-async function until(isSo: () => boolean): Promise<void> {
-  const began = performance.now();
-  while (!isSo()) {
-    if (performance.now() - began > 60_000) throw new Error('it did not become so');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
 
 test('while the gateway is away everybody at home hears everything, and the others later', async () => {
   const { room, alice, anna, bob, carol, atB, atC } = await scene();

@@ -3,6 +3,7 @@ import { MemoryBell } from '@roost/bus/memory';
 import type { RequestOptions } from '@roost/bus/ports';
 import { createLog } from '@roost/service/log';
 import { freshDatabase, type FreshDatabase } from '@roost/testing/postgres';
+import { until } from '@roost/testing/until';
 import { dsEvents } from './events.ts';
 import { Leases } from './leases.ts';
 import { migrations } from './service.ts';
@@ -23,15 +24,6 @@ afterEach(async () => {
   await stack.disposeAsync();
   stack = new AsyncDisposableStack();
 });
-
-async function until(isSo: () => boolean, withinMs = 30_000): Promise<number> {
-  const began = performance.now();
-  while (!isSo()) {
-    if (performance.now() - began > withinMs) throw new Error('it did not become so');
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-  return performance.now() - began;
-}
 
 function leasesOf(database: FreshDatabase, bell: MemoryBell, replica: string): Leases {
   const events = dsEvents(createLog('ds', 'silent'));

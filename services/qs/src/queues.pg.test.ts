@@ -3,6 +3,7 @@ import { toHex, utf8 } from '@roost/core/bytes';
 import { DAY_MS, sleep } from '@roost/core/time';
 import { nodeCrypto } from '@roost/crypto/node';
 import type { ListenResponse } from '@roost/proto/roost/queue/v1/queue';
+import { until } from '@roost/testing/until';
 import { dump } from './dump.fixture.ts';
 import {
   bound,
@@ -215,14 +216,6 @@ async function settled({ database }: World = world): Promise<void> {
     before = database.statements;
     await sleep(150);
   }
-}
-
-async function until(isSo: () => Promise<boolean>): Promise<void> {
-  for (let waited = 0; waited < 30_000; waited += 10) {
-    if (await isSo()) return;
-    await sleep(10);
-  }
-  throw new Error('it did not become so');
 }
 
 test('opening a listener acknowledges, and a replayed opening is refused', async () => {

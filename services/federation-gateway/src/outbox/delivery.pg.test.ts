@@ -14,9 +14,10 @@ import { clientOf } from '@roost/rpc/call';
 import { localTransport } from '@roost/rpc/local';
 import { TestClock } from '@roost/testing/clock';
 
+import { until } from '@roost/testing/until';
 import { freePort, type HomeOptions, HOMES, openHome } from '../homeserver.fixture.ts';
 import { type Kind, putListing } from '../store/policy.ts';
-import { away, HANDLE, TestHub, TestQueues, until } from './hub.fixture.ts';
+import { away, HANDLE, TestHub, TestQueues } from './hub.fixture.ts';
 import { outboxDefaults } from './outbox.ts';
 import { HEADS_MS } from './taking.ts';
 import { tidyOutbox } from './upkeep.ts';

@@ -169,12 +169,3 @@ export class TestQueues {
 export const away = (): never => {
   throw new Failure('UNAVAILABLE', 'it is away');
 };
-
-/** Waits for something, as long as a busy machine may take. */
-export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const began = performance.now();
-  while (!(await isSo())) {
-    if (performance.now() - began > 60_000) throw new Error('it did not become so');
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}

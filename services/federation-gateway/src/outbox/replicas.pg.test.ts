@@ -3,10 +3,11 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type Domain, type GroupId, printId } from '@roost/core/ids';
 import { TestClock } from '@roost/testing/clock';
 
+import { until } from '@roost/testing/until';
 import { freePort, HOMES, openHome } from '../homeserver.fixture.ts';
 import { putListing } from '../store/policy.ts';
 import type { FaultPoint } from './faults.ts';
-import { TestHub, TestQueues, until } from './hub.fixture.ts';
+import { TestHub, TestQueues } from './hub.fixture.ts';
 
 const [A, B, C] = HOMES as [Domain, Domain, Domain];
 const TIMING = { backoffFirstMs: 20, backoffLastMs: 200, deniedMs: 1_000, leaseMs: 1_000 };

@@ -4,10 +4,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/
 import { type Domain, type GroupId, printId } from '@roost/core/ids';
 import { TestClock } from '@roost/testing/clock';
 
+import { until } from '@roost/testing/until';
 import { freePort, HOMES, openHome } from '../homeserver.fixture.ts';
 import { putListing } from '../store/policy.ts';
 import type { FaultPoint } from './faults.ts';
-import { away, TestHub, TestQueues, until } from './hub.fixture.ts';
+import { away, TestHub, TestQueues } from './hub.fixture.ts';
 
 const [A, B] = HOMES as [Domain, Domain];
 const TIMING = { backoffFirstMs: 2, backoffLastMs: 40, deniedMs: 1_000, leaseMs: 400 };
