@@ -26,7 +26,8 @@ const NAMES = Array.from({ length: 11 }, (_, at) => `pair-${String.fromCodePoint
 
 test('of 55 pairs who ask each other at once each has one conversation, and every line arrives', async () => {
   await using all = new AsyncDisposableStack();
-  const people = await Promise.all(NAMES.map(async (name) => all.use(await come(name))));
+  const people: Person[] = [];
+  for (const name of NAMES) people.push(all.use(await come(name)));
   const crossed = people.flatMap((one) =>
     people.filter((other) => other !== one).map((other) => asks(one, other)),
   );
@@ -55,20 +56,22 @@ test('of 55 pairs who ask each other at once each has one conversation, and ever
 /** Asks to connect, and writes one line before and one after that is done. */
 async function asks(one: Person, other: Person): Promise<Promise<void>[]> {
   const asked = one.client.connect(other.name);
-  const early = (async () => {
-    for (;;) {
-      const chat = one.client.chats().find(({ name }) => name.startsWith(other.name));
-      if (chat !== undefined) {
-        return (await one.client.send(chat.id, `${one.name} to ${other.name}: early`)).sent;
-      }
-      await sleep(1);
-    }
-  })();
+  const early = await writesWhenShown(one, other);
   const chat = await asked;
   // Whoever is not told where it went writes into the conversation that was.
   await sleep(20);
   const late = await one.client.send(chat, `${one.name} to ${other.name}: late`);
-  return [early, late.sent];
+  return [early.sent, late.sent];
+}
+
+async function writesWhenShown(one: Person, other: Person): Promise<{ sent: Promise<void> }> {
+  for (;;) {
+    const chat = one.client.chats().find(({ name }) => name.startsWith(other.name));
+    if (chat !== undefined) {
+      return one.client.send(chat.id, `${one.name} to ${other.name}: early`);
+    }
+    await sleep(5);
+  }
 }
 
 async function groupsAtHub(): Promise<number> {
