@@ -31,7 +31,7 @@ test('a replica that reads no more is left by the servers, and others take its p
   let failures = 0;
   let row = 0;
   while (row < 12) {
-    const isTaken = await bus.request(0, large, { timeoutMs: 400 }).then(
+    const isTaken = await bus.request(0, large, { timeoutMs: 1_500 }).then(
       () => true,
       () => false,
     );

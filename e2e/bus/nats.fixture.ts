@@ -17,7 +17,7 @@ export const soon = { timeoutMs: 5_000 };
 export const newPrefix = (): string => `t${Buffer.from(crypto.random(6)).toString('hex')}`;
 
 /** By when a subscription is known to all servers. */
-export const settled = async (): Promise<void> => await sleep(50);
+export const settled = async (): Promise<void> => await sleep(300);
 
 /** A NATS of three, and who is connected to it. */
 export class Cluster implements AsyncDisposable {

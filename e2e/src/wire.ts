@@ -30,8 +30,8 @@ export interface Heard {
 
 const NOTHING = Symbol('no answer');
 
-/** A stream that is not refused by then is open. */
-const OPEN_AFTER_MS = 400;
+/** A stream that says something is open, and so is one that is not refused by then. */
+const OPEN_AFTER_MS = 3_000;
 
 /** A client that sends whatever it is told, by gRPC over HTTP/2 or by gRPC-web over HTTP/1.1. */
 export class Wire {
@@ -59,9 +59,9 @@ export class Wire {
     // A refusal may come before the body was taken: what is left of it is not sent.
     stream.on('error', ignore);
     stream.end(bodyOf(call));
-    const open = isStream ? later(OPEN_AFTER_MS) : undefined;
-    await Promise.race([closed, ...(open === undefined ? [] : [open.done])]);
-    open?.[Symbol.dispose]();
+    using open = later(OPEN_AFTER_MS);
+    const opened = [once(stream, 'data').catch(ignore), open.done];
+    await Promise.race([closed, ...(isStream ? opened : [])]);
     const isOpen = !stream.closed;
     session.destroy();
     if (isOpen) return { said: 'OPEN' };
@@ -89,17 +89,19 @@ export class Wire {
     let message: Uint8Array | undefined;
     let status = statusIn((name) => textOf(response.headers[name]));
     response.on('error', ignore);
+    const opened = Promise.withResolvers<undefined>();
     // What is no gRPC-web at all tells its status alone.
     const isFramed = response.headers['content-type']?.startsWith('application/grpc') === true;
     response.on('data', (chunk: Buffer) => {
       if (!isFramed) return;
       for (const each of deframer.push(Uint8Array.from(chunk))) {
-        if (each.kind === 'message') message ??= each.bytes;
-        else status = statusIn((name) => each.trailers.get(name));
+        if (each.kind === 'trailers') status = statusIn((name) => each.trailers.get(name));
+        else message ??= each.bytes;
       }
+      if (isStream && message !== undefined) opened.resolve(undefined);
     });
     const over = once(response, 'close').then(() => true);
-    const isOver = (await Promise.race([over, open.done])) === true;
+    const isOver = (await Promise.race([over, open.done, opened.promise])) === true;
     if (!isOver) return ended(asked, 'OPEN');
     return heardOf(status, `HTTP ${response.statusCode}`, message);
   }
