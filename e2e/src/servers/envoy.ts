@@ -137,6 +137,15 @@ export class Envoy implements AsyncDisposable {
     return answer?.status === 200;
   }
 
+  /** Whether every replica of every service has told it that it serves. */
+  async seesAll(): Promise<boolean> {
+    const stats = await this.stats(/^cluster\.\w+\.membership_(healthy|total)$/);
+    return ['as', 'aas', 'qs', 'ds', 'gate'].every((name) => {
+      const at = (what: string): number | undefined => stats[`cluster.${name}.membership_${what}`];
+      return at('total') !== undefined && at('healthy') === at('total');
+    });
+  }
+
   /** Lets go of its calls as an operator has it done, and ends. */
   async drain(env: Environment = {}): Promise<void> {
     const { status, output } = await runProgram(EDGE, ['drain'], { ...this.#env, ...env });

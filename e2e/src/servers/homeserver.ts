@@ -13,6 +13,7 @@ import { ruleOf } from '@roost/rpc/access';
 import { type Channel, type Client, clientOf, connectPeer } from '@roost/rpc/client';
 import type { ServiceDefinition } from '@roost/rpc/definition';
 import { freshDatabase, type FreshDatabase } from '@roost/testing/postgres';
+import { until } from '@roost/testing/until';
 import type { Door } from '../door.ts';
 import type { World, WorldOptions } from '../world.ts';
 import { certificatesOf } from './certificates.ts';
@@ -110,6 +111,7 @@ export class Homeserver implements World {
   async start(): Promise<void> {
     await Promise.all([...this.processes.values()].map((each) => each.start()));
     await this.edge.start();
+    await until(() => this.edge.seesAll());
   }
 
   /** Every service, by SIGTERM; the edge stays. */

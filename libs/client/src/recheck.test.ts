@@ -11,7 +11,7 @@ import type { PublishedKeys } from '@roost/identity/authority';
 import { encodeCommitAad, makeLeafIdentity } from '@roost/identity/leaf';
 import { parseHandshake } from '@roost/mls/message';
 import { templateOf } from '@roost/mls/templates';
-import type { Services } from './calls.ts';
+import { callerOver } from './caller.fixture.ts';
 import type { Core } from './core.ts';
 import { found } from './groups.ts';
 import { Lanes } from './lanes.ts';
@@ -48,7 +48,7 @@ async function scene(says: { keys: PublishedKeys | Reason }) {
   let asked = 0;
   const services = {
     authentication: {
-      async getPublicKeys({ domain = '' }: { domain?: string }) {
+      async getPublicKeys({ domain = '' }: { domain?: string | undefined }) {
         if (domain !== c.issuer.domain) return home.published;
         asked++;
         if (typeof says.keys !== 'string') return says.keys;
@@ -56,8 +56,14 @@ async function scene(says: { keys: PublishedKeys | Reason }) {
       },
     },
     delivery: { getExternalSender: async () => ({ externalSender: new Uint8Array(0) }) },
-  } as object as Services;
-  const trust = new Trust({ ledger, crypto, clock, services, domain: home.issuer.domain });
+  };
+  const trust = new Trust({
+    ledger,
+    crypto,
+    clock,
+    caller: callerOver(services),
+    domain: home.issuer.domain,
+  });
   const aways: unknown[] = [];
   const lanes: Lanes = new Lanes({
     ledger,

@@ -7,6 +7,7 @@ import { makeClientCredentialRequest, readClientCredential } from '@roost/identi
 import { AuthenticationServiceDefinition } from '@roost/proto/roost/authentication/v1/authentication';
 import { clientOf, type Transport } from '@roost/rpc/call';
 import { accountOf, changeAccount, type Core } from './core.ts';
+import { isAway } from './lanes.ts';
 import type { Ledger } from './ledger.ts';
 import { clientSigner, newKeySigner } from './signers.ts';
 import { type Account, accounts, type ConnectionKey, type Credentials, SELF } from './state.ts';
@@ -31,7 +32,12 @@ export async function draftAccount(
 ): Promise<Account> {
   const { ledger, crypto, transport } = parts;
   const known = ledger.get(accounts, SELF);
-  const homeserver = await clientOf(AuthenticationServiceDefinition, transport).getHomeserver({});
+  const { getHomeserver } = clientOf(AuthenticationServiceDefinition, transport);
+  // Tried once more, as every call is where nobody answered.
+  const homeserver = await getHomeserver({}).catch((error: unknown) => {
+    if (isAway(error)) return getHomeserver({});
+    throw error;
+  });
   const domain = parseDomain(homeserver.domain);
   if (homeserver.protocolVersion !== PROTOCOL_VERSION) {
     throw new Failure('METHOD_UNKNOWN', 'the homeserver speaks another version of the protocol');

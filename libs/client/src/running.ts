@@ -62,7 +62,7 @@ export class Running {
       distrust: async (token: Uint8Array) => this.#wallet.distrust(token),
     };
     const caller = new Caller({ services, purse, clock, closing: this.#stop.signal });
-    const trust = new Trust({ ledger, crypto, clock, services, domain });
+    const trust = new Trust({ ledger, crypto, clock, caller, domain });
     const news = new News(ledger);
     const peersAway = new PeersAway(news);
     const lanes = new Lanes({

@@ -7,7 +7,7 @@ import { type Domain, parseDomain } from '@roost/core/ids';
 import { DAY_MS, HOUR_MS } from '@roost/core/time';
 import { nodeCrypto as crypto } from '@roost/crypto/node';
 import { makeAsRoot } from '@roost/identity/authority';
-import type { Services } from './calls.ts';
+import { callerOver } from './caller.fixture.ts';
 import { Ledger } from './ledger.ts';
 import { NodeStore } from './node/store.ts';
 import { trusts } from './state.ts';
@@ -32,6 +32,7 @@ async function scene() {
   const asked: string[] = [];
   const hubs: string[] = [];
   const published = new Map<string, Uint8Array[]>();
+  const refusals: Failure[] = [];
   const rootOf = (domain: Domain): Uint8Array => {
     const validity = { notBefore: clock.now() - HOUR_MS, notAfter: clock.now() + 400 * DAY_MS };
     return makeAsRoot(crypto, crypto.ed25519.generate(), domain, validity);
@@ -39,22 +40,24 @@ async function scene() {
   for (const domain of [home, b]) published.set(domain, [rootOf(domain)]);
   const services = {
     authentication: {
-      getPublicKeys: async ({ domain = home }: { domain?: string }) => {
+      getPublicKeys: async ({ domain = home }: { domain?: string | undefined }) => {
         asked.push(domain);
+        const refusal = refusals.shift();
+        if (refusal !== undefined) throw refusal;
         const roots = published.get(domain);
         if (roots === undefined) throw new Failure('PEER_UNAVAILABLE', `${domain} is away`);
         return { roots, intermediates: [], revoked: [] };
       },
     },
     delivery: {
-      getExternalSender: async ({ domain = home }: { domain?: string }) => {
+      getExternalSender: async ({ domain = home }: { domain?: string | undefined }) => {
         hubs.push(domain);
         return { externalSender: Uint8Array.of(domain.length) };
       },
     },
-  } as object as Services;
-  const trust = new Trust({ ledger, crypto, clock, services, domain: home });
-  return { trust, asked, hubs, published, rootOf, clock, ledger };
+  };
+  const trust = new Trust({ ledger, crypto, clock, caller: callerOver(services), domain: home });
+  return { trust, asked, hubs, published, rootOf, clock, ledger, refusals };
 }
 
 /** What needs a root of a domain to hold. */
@@ -69,6 +72,16 @@ test('keys of another homeserver are fetched when they are needed, once, by our 
   const both = await Promise.all([trust.refresh(), trust.refresh()]);
   expect(both).toHaveLength(2);
   expect(asked).toEqual(['b.example', 'a.example']);
+});
+
+test('where nobody answers, keys are asked for once more', async () => {
+  const { trust, asked, refusals } = await scene();
+  refusals.push(new Failure('DRAINING', 'going'));
+  await trust.refresh();
+  expect(asked).toEqual(['a.example', 'a.example']);
+  expect(trust.by(home, ({ authority }) => authority.domain)).toBe('a.example');
+  refusals.push(new Failure('DRAINING', 'going'), new Failure('UNAVAILABLE', 'gone'));
+  await expect(trust.refresh(HOUR_MS, b)).rejects.toThrow('gone');
 });
 
 test('the first roots of a homeserver are kept: others are refused, continued ones are taken', async () => {

@@ -7,7 +7,8 @@ import type { Crypto } from '@roost/crypto/crypto';
 import { type Authority, readAuthority, UnknownIssuer } from '@roost/identity/authority';
 import { readClientCredential } from '@roost/identity/credentials';
 import { verifyClientAndName } from '@roost/identity/leaf';
-import type { Services } from './calls.ts';
+import type { GetExternalSenderResponse } from '@roost/proto/roost/delivery/v1/delivery';
+import type { Caller } from './calls.ts';
 import type { Ledger } from './ledger.ts';
 import { type MemberIdentity, type TrustRecord, trusts } from './state.ts';
 
@@ -15,7 +16,7 @@ interface TrustParts {
   readonly ledger: Ledger;
   readonly crypto: Crypto;
   readonly clock: Clock;
-  readonly services: Services;
+  readonly caller: Caller;
   readonly domain: Domain;
 }
 
@@ -64,9 +65,9 @@ export class Trust {
   /** Fetches what a hub's groups are judged by, where we know nothing of it yet. */
   async meetHub(domain: Domain): Promise<void> {
     await this.refresh(Infinity, domain);
-    const { ledger, services } = this.#parts;
+    const { ledger } = this.#parts;
     if (ledger.get(trusts, domain)?.externalSender.length !== 0) return;
-    const { externalSender } = await services.delivery.getExternalSender({ domain });
+    const { externalSender } = await this.#senderOf(domain);
     await ledger.turn((turn) => {
       const known = turn.get(trusts, domain);
       if (known !== undefined) turn.put(trusts, domain, { ...known, externalSender });
@@ -203,11 +204,13 @@ export class Trust {
   }
 
   async #fetch(domain: Domain): Promise<void> {
-    const { ledger, services, clock, crypto } = this.#parts;
+    const { ledger, caller, clock, crypto } = this.#parts;
     const [{ roots, intermediates, revoked }, sender] = await Promise.all([
-      services.authentication.getPublicKeys({ domain }),
+      caller.ask({}, (options) =>
+        caller.services.authentication.getPublicKeys({ domain }, options),
+      ),
       // People are judged without the hub of their homeserver.
-      domain === this.domain ? services.delivery.getExternalSender({}) : undefined,
+      domain === this.domain ? this.#senderOf(domain) : undefined,
     ]);
     this.#answeredMs.set(domain, clock.now());
     const externalSender = sender?.externalSender ?? ledger.get(trusts, domain)?.externalSender;
@@ -229,6 +232,14 @@ export class Trust {
     }
     await ledger.turn((turn) => turn.put(trusts, domain, fresh));
     this.#read.set(domain, authority);
+  }
+
+  async #senderOf(domain: Domain): Promise<GetExternalSenderResponse> {
+    const { caller } = this.#parts;
+    const request = domain === this.domain ? {} : { domain };
+    return caller.ask({}, (options) =>
+      caller.services.delivery.getExternalSender(request, options),
+    );
   }
 }
 
