@@ -119,7 +119,7 @@ test('a connection carries a hundred streams at once, and more one after the oth
   const ends: unknown[] = [];
   const run = async () => {
     try {
-      for await (const [kind] of channel.stream(await outgoing(LISTEN, Uint8Array.of(15)))) {
+      for await (const [kind] of channel.stream(await outgoing(LISTEN, Uint8Array.of(40)))) {
         if (kind === 1) began.most = Math.max(began.most, ++began.open);
       }
     } catch (error) {

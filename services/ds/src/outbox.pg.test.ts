@@ -86,24 +86,22 @@ test('killed anywhere, the DS loses and doubles nothing that it accepted', async
   alice.actor.state = made.state;
 
   const said: string[] = [];
-  for (let at = 0; at < 20; at++) {
+  // Which points are come by, and how often, is chance: on a busy machine one batch carries much.
+  for (let at = 0; at < 20 || struck.size < POINTS; at++) {
+    expect(at).toBeLessThan(400);
     const tls = await makeApplication(alice.actor, utf8(`message ${at}`));
     const message = { ...where(room), message: { tls } };
     await insist(async () => await house.client.sendMessage(message, asMember(alice)));
     said.push(toHex(tls));
+    if (at >= 20) await quiet(house);
   }
   await quiet(house);
   expect(received(house, bob)).toEqual(['welcome', ...said]);
   expect(received(house, carol)).toEqual(['welcome', ...said]);
-  expect([...struck].toSorted()).toEqual([
-    'accept.decided',
-    'accept.durable',
-    'accept.statement',
-    'dispatch.answered',
-    'dispatch.deleted',
-    'dispatch.read',
-  ]);
 });
+
+/** Three of what is accepted, three of what is dispatched. */
+const POINTS = 6;
 
 /** Founded by a DS that nothing happens to: the other one goes on with it. */
 async function foundSteadily(
