@@ -91,6 +91,7 @@ async function serveProgram<
   const service = await program.open(config, basics, connections);
   const closing = stack.adopt(new AbortController(), (controller) => controller.abort());
   const server = await listen(config, service, { tls, log, readiness });
+  readiness.begin();
   const current = { tls };
   stack.use(observeCertificates(() => endsOf(current.tls)));
   const renew = (renewed: ReadTls): void => {

@@ -14,6 +14,7 @@ test('without its database a process is not ready; what else is away is told', a
     as: { isThere: () => never },
     broken: { isThere: () => Promise.reject(new Error('away')) },
   });
+  readiness.begin();
   expect(await readiness.state()).toEqual({
     missing: ['database'],
     away: ['nats', 'as', 'broken'],
@@ -21,9 +22,12 @@ test('without its database a process is not ready; what else is away is told', a
   expect(await readiness.isReady()).toBe(false);
 });
 
-test('who is about to stop says so, whatever else there is', async () => {
+test('who does not listen yet, or is about to stop, says so, whatever else there is', async () => {
   await using database = nowhere();
   const readiness = new Readiness(database, {});
+  expect(await readiness.state()).toEqual({ missing: ['starting'], away: [] });
+  expect(await readiness.isReady()).toBe(false);
+  readiness.begin();
   readiness.stop();
   expect(await readiness.state()).toEqual({ missing: ['stopping'], away: [] });
   expect(await readiness.isReady()).toBe(false);
@@ -41,6 +45,7 @@ test('many who ask are one look', async () => {
       },
     },
   });
+  readiness.begin();
   for (let round = 0; round < 3; round++) {
     await Promise.all(Array.from({ length: 50 }, async () => await readiness.state()));
   }

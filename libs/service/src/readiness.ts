@@ -17,7 +17,7 @@ export interface Reachable {
 export class Readiness {
   readonly #isWell: () => Promise<boolean>;
   readonly #away: () => Promise<string[]>;
-  #isStopping = false;
+  #stage: 'starting' | 'serving' | 'stopping' = 'starting';
 
   /** `database` is a connection of its own: one that is waited for by everybody would answer late. */
   constructor(database: Database, connections: Readonly<Record<string, Reachable>>) {
@@ -25,18 +25,23 @@ export class Readiness {
     this.#away = shared(async () => await awayOf(connections));
   }
 
+  /** Whoever calls is heard from now on. */
+  begin(): void {
+    this.#stage = 'serving';
+  }
+
   /** From now on nobody is to be sent here. */
   stop(): void {
-    this.#isStopping = true;
+    this.#stage = 'stopping';
   }
 
   /** Whether calls may be sent here. */
   async isReady(): Promise<boolean> {
-    return !this.#isStopping && (await this.#isWell());
+    return this.#stage === 'serving' && (await this.#isWell());
   }
 
   async state(): Promise<State> {
-    if (this.#isStopping) return { missing: ['stopping'], away: [] };
+    if (this.#stage !== 'serving') return { missing: [this.#stage], away: [] };
     const [isWell, away] = await Promise.all([this.#isWell(), this.#away()]);
     return { missing: isWell ? [] : ['database'], away };
   }
