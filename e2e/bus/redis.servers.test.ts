@@ -172,13 +172,13 @@ test('a frozen server costs its timeout once, then nothing; thawed it counts aga
     const begun = performance.now();
     const first = Array.from({ length: 20 }, async () => await limiter.take(newKey(), 1, bucket));
     expect(await Promise.all(first)).toEqual(first.map(() => AWAY));
-    expect(performance.now() - begun).toBeLessThan(2_500);
+    expect(performance.now() - begun).toBeLessThan(1_000);
     const after = performance.now();
     for (let at = 0; at < 200; at++) {
       expect(await limiter.take(newKey(), 1, bucket)).toEqual(AWAY);
     }
     // At most one of them asked.
-    expect(performance.now() - after).toBeLessThan(5_000);
+    expect(performance.now() - after).toBeLessThan(1_000);
     // Longer than its patience, so that it connects anew to a server that does not answer.
     await sleep(700);
     expect(await limiter.take(newKey(), 1, bucket)).toEqual(AWAY);

@@ -5,7 +5,7 @@ import { assert } from '@roost/core/assert';
 import { SECOND_MS } from '@roost/core/time';
 import type { Door } from '../door.ts';
 import type { Neighbourhood } from '../neighbourhood.ts';
-import type { Service } from './environment.ts';
+import { SERVICES, type Service } from './environment.ts';
 import { fetchServer } from './fetch.ts';
 import type { GatewayAddresses } from './gateway.ts';
 import { Launched } from './launch.ts';
@@ -140,7 +140,7 @@ export class Envoy implements AsyncDisposable {
   /** Whether every replica of every service has told it that it serves. */
   async seesAll(): Promise<boolean> {
     const stats = await this.stats(/^cluster\.\w+\.membership_(healthy|total)$/);
-    return ['as', 'aas', 'qs', 'ds', 'gate'].every((name) => {
+    return [...SERVICES, 'gate'].every((name) => {
       const at = (what: string): number | undefined => stats[`cluster.${name}.membership_${what}`];
       return at('total') !== undefined && at('healthy') === at('total');
     });
